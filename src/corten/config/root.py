@@ -1,0 +1,19 @@
+"""Where corten keeps everything.  Alone in its module: the fast start-up path needs only this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+SYSTEM_ROOT = "/var/lib/corten"
+
+
+def default_root(environ: Mapping[str, str]) -> Path:
+    """``CORTEN_ROOT``, else the system's directory for root, else the user's data directory."""
+    if environ.get("CORTEN_ROOT"):
+        return Path(environ["CORTEN_ROOT"])
+    home = environ.get("HOME", "")
+    if home in ("", "/", "/root"):
+        return Path(SYSTEM_ROOT)
+    data = environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    return Path(data) / "corten"

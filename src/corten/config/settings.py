@@ -1,0 +1,26 @@
+"""Settings as one frozen value, read once at the edge and passed down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from corten.config.root import default_root
+
+
+class Settings(NamedTuple):
+    """All that a command may be told from outside, after flags, environment and defaults."""
+
+    root: Path
+    """Everything that corten keeps lies under it, so that two roots never meet."""
+    storage_driver: str = ""
+    """``erofs``, ``overlay`` or empty: choose by probing."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], root: str | None = None) -> Settings:
+        """Settings from flags (not None) over the environment over the defaults."""
+        return cls(
+            root=Path(root) if root else default_root(environ),
+            storage_driver=environ.get("CORTEN_STORAGE_DRIVER", ""),
+        )

@@ -1,0 +1,68 @@
+"""The events themselves: five frozen records.
+
+Everything that happens is one stream of these.  Terminal views, plain lines,
+JSON lines and (later) Docker's JSON messages and server-sent events are folds
+over the stream; the code that does the work knows none of them.
+
+``id`` names a step within one stream; ``parent`` is the id of the step that
+contains it (empty for the outermost), so the ids form a tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A step began.  ``total`` is in units (bytes for transfers), None if unknown."""
+
+    id: str
+    parent: str
+    kind: str
+    name: str
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The step is ``current`` units far; ``total`` repeats or corrects Started's."""
+
+    id: str
+    current: int
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Bytes that a process of this step wrote; ``stream`` is 1 (stdout) or 2 (stderr)."""
+
+    id: str
+    stream: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the user should know that does not stop the step."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The step ended.
+
+    ``status`` is one of ``done``, ``cached`` (nothing had to be done), ``failed``
+    and ``cancelled``; ``detail`` is a short text for people (a digest, an error);
+    ``seconds`` is wall time.
+    """
+
+    id: str
+    status: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+Event = Started | Progress | Output | Warned | Finished

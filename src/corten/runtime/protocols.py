@@ -1,0 +1,78 @@
+"""What the runtime is told and what it can do: values and the `Executor` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from corten.events.job import Job
+from corten.snapshot.protocols import Mount
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Something mounted into a container.
+
+    ``type`` is ``bind`` (source: a host path) or ``tmpfs`` (source empty).
+    ``options`` are mount options beyond ``ro``.
+    """
+
+    target: str
+    source: str = ""
+    readonly: bool = False
+    type: str = "bind"
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process inside a container.
+
+    ``user`` as in an image configuration (``name``, ``uid``, ``user:group`` …),
+    resolved in the container's own ``/etc/passwd`` and ``/etc/group``;
+    ``env`` entries are ``NAME=value``.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What surrounds the process: its file system, mounts and isolation.
+
+    ``network`` is ``host``, ``none`` or the path of a network namespace.
+    ``resolv_conf``, ``hosts`` are files to show as ``/etc/resolv.conf`` and ``/etc/hosts``
+    (empty: what the image has).
+    """
+
+    rootfs: tuple[Mount, ...]
+    binds: tuple[Bind, ...] = ()
+    network: str = "host"
+    hostname: str = ""
+    resolv_conf: str = ""
+    hosts: str = ""
+    readonly: bool = False
+    privileged: bool = False
+    init: bool = False
+
+
+OnOutput = Callable[[int, bytes], object]
+"""Called with 1 (stdout) or 2 (stderr) and what was written."""
+
+
+class Executor(Protocol):
+    """Runs one process to its end in a sandbox: what a build step needs."""
+
+    def run(self, key: str, process: Process, sandbox: Sandbox, output: OnOutput, job: Job) -> int:
+        """The exit status (128 + signal if it was killed).
+
+        Every mount lives in a private mount namespace, so nothing can stay
+        mounted.  Raises: Unavailable: a helper is missing (the message names the
+        package); Cancelled: the job was, and the process is gone; Invalid: the
+        user or command does not exist in the image.
+        """

@@ -1,0 +1,100 @@
+"""The snapshot protocol: every storage driver is one of these.
+
+A *layer* is one tar, named by its diff id and shared by all images.  A
+*snapshot* is a stack of layers with, unless read-only, a writable directory on
+top, named by a key that the caller chooses (a container's id, a build step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from corten.oci.digest import Digest
+
+
+class Mount(NamedTuple):
+    """One call of mount(2): the only word that file systems and processes share.
+
+    ``target`` is empty for the root of the tree that is being assembled, else an
+    absolute path.  A tuple of mounts is made in order and undone in reverse.
+    """
+
+    type: str
+    source: str
+    target: str = ""
+    options: tuple[str, ...] = ()
+
+
+class Snapshot(NamedTuple):
+    """What a driver knows of a snapshot it holds."""
+
+    key: str
+    layers: tuple[Digest, ...]
+    readonly: bool
+
+
+class Snapshotter(Protocol):
+    """A file system driver.  All methods may be called from several threads and processes."""
+
+    driver: str
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether the layer is applied: ready to be mounted."""
+
+    def apply(self, diff_id: Digest, tar: Path) -> None:
+        """Make the uncompressed layer in `tar` mountable; nothing to do if it is already.
+
+        The driver may go on using `tar` where it lies.  The caller has verified
+        that its digest is `diff_id`.  Raises: Invalid, Unsupported: by what the
+        tar holds, entry named; nothing stays behind.
+        """
+
+    def prepare(
+        self, key: str, layers: Sequence[Digest], *, readonly: bool = False
+    ) -> tuple[Mount, ...]:
+        """A new snapshot over `layers` (lowest first), and how to mount it.
+
+        Raises: Conflict: the key is in use; NotFound: a layer is not applied.
+        """
+
+    def mounts(self, key: str) -> tuple[Mount, ...]:
+        """How to mount an existing snapshot.  Raises: NotFound."""
+
+    def diff(self, key: str, write: Callable[[bytes], object]) -> None:
+        """Write what changed in the snapshot over its layers, as a layer tar.
+
+        Deterministic bytes for the same tree.  The snapshot need not be mounted.
+        Spec: OCI image, layer.md, "Change Types" (whiteouts).  Raises: NotFound.
+        """
+
+    def remove(self, key: str) -> None:
+        """Forget a snapshot and its changes; nothing to do if there is none."""
+
+    def walk(self) -> Iterator[Snapshot]:
+        """All snapshots."""
+
+    def prune(self, keep: Collection[Digest]) -> int:
+        """Forget applied layers that are neither in `keep` nor under a snapshot; returns how many."""
+
+
+class LayerFeed(Protocol):
+    """A layer being applied while its bytes come in.  A context manager; leaving early aborts."""
+
+    def feed(self, data: bytes | memoryview, /) -> None:
+        """The next bytes of the uncompressed tar.  Raises: Invalid, Unsupported."""
+
+    def finish(self, diff_id: Digest, tar: Path) -> None:
+        """All bytes were fed and lie, verified, in `tar`: the layer is applied."""
+
+    def abort(self) -> None:
+        """Forget it."""
+
+
+@runtime_checkable
+class Feeds(Protocol):
+    """A driver that can apply a layer while it comes in (optional power)."""
+
+    def feeding(self) -> LayerFeed:
+        """A new feed."""
