@@ -1,0 +1,64 @@
+# corten: `make demo` and `make test` install all they need.
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PYTEST_ARGS ?=
+
+.PHONY: help setup setup-test pins check test demo bench clean
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed ## install the Debian packages that are missing, and corten into .venv
+	@$(call install_packages,debian-packages.txt)
+
+setup-test: setup
+	@$(call install_packages,debian-packages-test.txt)
+
+# Names of missing packages are computed first, so that a machine that has all needs no network.
+define install_packages
+missing=; \
+for package in $$(grep -vE '^(#|$$)' $(1)); do \
+  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing+=" $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+  echo "installing:$$missing"; \
+  apt-get update -q >/dev/null; \
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >/dev/null; \
+fi
+endef
+
+$(VENV)/.installed: pyproject.toml requirements/dev.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || \
+	  { apt-get update -q >/dev/null; apt-get install -y -q python3-venv >/dev/null; }
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@echo "installing corten and its tools into $(VENV)"
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+pins: ## resolve pyproject.toml anew into requirements/dev.txt (versions and hashes)
+	python3 -m venv build/pins && build/pins/bin/pip install -q pip-tools
+	build/pins/bin/pip-compile -q --upgrade --extra registry --extra dev --generate-hashes \
+	  --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
+	  --no-emit-find-links --no-header --no-annotate -o requirements/dev.txt pyproject.toml
+
+check: setup ## format, lint, types, import rules
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup-test check ## everything: check, then all tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+demo: setup ## the main job, end to end: base image, build, run, push, pull
+	$(PY) -m demo
+
+bench: setup-test ## corten beside podman and docker, as ratios
+	$(PY) -m bench
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
