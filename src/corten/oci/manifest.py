@@ -84,8 +84,6 @@ def parse_document(raw: bytes, media_type: str = "") -> Document:
     )
     if document.schema_version != 2:
         raise Invalid(f"malformed manifest: schemaVersion is {document.schema_version}, not 2")
-    if any(child.size < 0 for child in document.children):
-        raise Invalid("malformed manifest: a descriptor has a negative size")
     return document
 
 

@@ -1,0 +1,32 @@
+"""Settings: flags over environment over defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from corten.config.root import default_root
+from corten.config.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("environ", "root"),
+    [
+        ({}, "/var/lib/corten"),
+        ({"HOME": "/root"}, "/var/lib/corten"),
+        ({"HOME": "/home/a"}, "/home/a/.local/share/corten"),
+        ({"HOME": "/home/a", "XDG_DATA_HOME": "/data"}, "/data/corten"),
+        ({"HOME": "/home/a", "CORTEN_ROOT": "/srv/c"}, "/srv/c"),
+        ({"CORTEN_ROOT": ""}, "/var/lib/corten"),
+    ],
+)
+def test_where_the_root_lies(environ: dict[str, str], root: str) -> None:
+    assert default_root(environ) == Path(root)
+    assert Settings.load(environ).root == Path(root)
+
+
+def test_the_flag_wins() -> None:
+    assert Settings.load({"CORTEN_ROOT": "/a"}, root="/b").root == Path("/b")
+
+
+def test_the_driver_comes_from_the_environment() -> None:
+    assert Settings.load({"CORTEN_STORAGE_DRIVER": "overlay"}).storage_driver == "overlay"
