@@ -1,0 +1,250 @@
+"""`CrunExecutor`: runs one process to its end in a sandbox, with crun.
+
+One program is started a run: crun, which the kernel's namespaces hang on.  All
+mounts are in a mount namespace of their own; what a run needs on disk lies in
+one directory, locked while the run's owner lives, so that what a killed owner
+leaves behind can be told from a run that goes on (:meth:`CrunExecutor.sweep`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from corten.errors import Cancelled, Conflict, Invalid
+from corten.events.job import Job
+from corten.runtime.assembly import assemble
+from corten.runtime.failures import has_failed, read_failure
+from corten.runtime.protocols import Bind, OnOutput, Process, Sandbox
+from corten.runtime.specification import Isolation, runtime_config
+from corten.runtime.users import resolve_user
+from corten.system.cgroup import (
+    CgroupMode,
+    cgroup_mode,
+    cgroup_path,
+    cgroup_processes,
+    crun_options,
+    remove_cgroup,
+)
+from corten.system.namespaces import in_private_mounts
+from corten.system.process import find_program
+
+INIT_PATH = "/dev/init"
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_POLL = 0.1
+_PIECE = 65536
+
+
+class CrunExecutor:
+    """An `Executor` over crun.  ``root`` is the store's root; all runs lie under ``root/run``.
+
+    May be used from several threads and processes.
+    """
+
+    def __init__(self, root: Path, isolation: Isolation | None = None) -> None:
+        self._run = root / "run"
+        self._isolation = isolation or Isolation()
+        # Control groups are the machine's, keys are a root's.
+        self._scope = root_scope(root)
+
+    def run(self, key: str, process: Process, sandbox: Sandbox, output: OnOutput, job: Job) -> int:
+        """See :class:`corten.runtime.protocols.Executor`.  There is no terminal and no input.
+
+        Raises also: Conflict: a run of this key goes on; CannotExecute (Invalid),
+        with the status 127 or 126, by the command; RuntimeFailed.
+        """
+        if not _KEY.fullmatch(key):
+            raise Invalid(f"{key!r} cannot name a run")
+        job.check()
+        with self._bundle(key) as bundle:
+            crun = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
+            try:
+                status = _follow(crun, _command_only(output, bundle / "log"), job)
+            except BaseException:
+                self._kill(key, bundle, crun)
+                raise
+            error = read_failure(bundle / "log", process.args[0])
+            if error is not None:
+                raise error
+            return status if status >= 0 else 128 - status
+
+    def sweep(self) -> int:
+        """Kill and remove runs whose owner died; returns how many there were."""
+        count = 0
+        for bundle in sorted((self._run / "steps").glob("*/")):
+            with contextlib.suppress(Conflict), self._bundle(bundle.name):
+                count += 1
+        return count
+
+    @contextlib.contextmanager
+    def _bundle(self, key: str) -> Iterator[Path]:
+        """The run's directory, ours alone, empty but for ``rootfs``; removed at the end."""
+        bundle = self._run / "steps" / key
+        (bundle / "rootfs").mkdir(parents=True, exist_ok=True)
+        lock = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(f"a run named {key} goes on already") from None
+            if (bundle / "config.json").exists():
+                self._remove_remains(key, bundle)
+            try:
+                yield bundle
+            finally:
+                self._forget(key, bundle)
+        finally:
+            os.close(lock)
+
+    def _start(
+        self, key: str, bundle: Path, process: Process, sandbox: Sandbox
+    ) -> subprocess.Popen[bytes]:
+        """Mount, describe, start crun.  Called in a mount namespace of its own."""
+        rootfs = bundle / "rootfs"
+        assemble(sandbox.rootfs, rootfs)
+        mode = cgroup_mode()
+        isolation = self._isolation
+        if mode is not CgroupMode.NONE:
+            isolation = replace(isolation, cgroup=cgroup_path(self._cgroup(key)))
+        process, sandbox = with_init(replace(process, tty=False), sandbox)
+        write_config(bundle, process, sandbox, rootfs, isolation)
+        return subprocess.Popen(
+            [
+                find_program("crun"),
+                *("--root", str(self._run / "crun")),
+                *("--log", str(bundle / "log"), "--log-format", "json"),
+                *crun_options(mode),
+                *("run", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), key),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Away from the terminal's Ctrl-C: it is the job that is cancelled.
+            start_new_session=True,
+        )
+
+    def _cgroup(self, key: str) -> str:
+        return f"{self._scope}-{key}"
+
+    def _kill(self, key: str, bundle: Path, crun: subprocess.Popen[bytes]) -> None:
+        """Kill the container, let crun clean up after it, insist after two seconds."""
+        with crun:
+            for stream in (crun.stdout, crun.stderr):
+                if stream is not None:
+                    stream.close()
+            end = time.monotonic() + 2.0
+            while crun.poll() is None and time.monotonic() < end:
+                _kill_first(bundle)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    crun.wait(0.02)
+            if crun.poll() is None:
+                crun.kill()
+                crun.wait()
+                self._remove_remains(key, bundle)
+
+    def _remove_remains(self, key: str, bundle: Path) -> None:
+        """What a killed crun left: processes, control groups, its record."""
+        _kill_group(self._cgroup(key))
+        shutil.rmtree(self._run / "crun" / key, ignore_errors=True)
+        for name in ("pid", "log", "config.json"):
+            (bundle / name).unlink(missing_ok=True)
+
+    def _forget(self, key: str, bundle: Path) -> None:
+        for name in ("pid", "log", "config.json"):
+            (bundle / name).unlink(missing_ok=True)
+        remove_cgroup(self._cgroup(key))
+        for folder in (bundle / "rootfs", bundle):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def root_scope(root: Path) -> str:
+    """Eight hex digits that tell this root's kernel objects from another root's."""
+    return hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:8]
+
+
+def write_config(
+    bundle: Path, process: Process, sandbox: Sandbox, rootfs: Path, isolation: Isolation
+) -> None:
+    """Resolve the user in the mounted `rootfs` and write ``config.json``.  Raises: Invalid."""
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        user = resolve_user(root, process.user)
+    finally:
+        os.close(root)
+    config = runtime_config(process, sandbox, user, str(rootfs), isolation)
+    (bundle / "config.json").write_text(json.dumps(config))
+
+
+def with_init(process: Process, sandbox: Sandbox) -> tuple[Process, Sandbox]:
+    """If the sandbox asks for it: a small init (tini) as first process, which reaps orphans."""
+    if not sandbox.init:
+        return process, sandbox
+    init = Bind(INIT_PATH, find_program("tini-static"), readonly=True)
+    return (
+        replace(process, args=(INIT_PATH, "--", *process.args)),
+        replace(sandbox, binds=(*sandbox.binds, init)),
+    )
+
+
+def _command_only(output: OnOutput, log: Path) -> OnOutput:
+    """`output` without crun's own complaint, which it also logs and we raise."""
+
+    def pass_on(stream: int, data: bytes) -> None:
+        if stream == 1 or not has_failed(log):
+            output(stream, data)
+
+    return pass_on
+
+
+def _follow(crun: subprocess.Popen[bytes], output: OnOutput, job: Job) -> int:
+    """Pass on output until both streams end, then return crun's status.  Raises: Cancelled."""
+    assert crun.stdout is not None
+    assert crun.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(crun.stdout, selectors.EVENT_READ, 1)
+        selector.register(crun.stderr, selectors.EVENT_READ, 2)
+        while selector.get_map():
+            for ready, _ in selector.select(_POLL):
+                if data := os.read(ready.fd, _PIECE):
+                    output(ready.data, data)
+                else:
+                    selector.unregister(ready.fileobj)
+            if job.cancelled:
+                raise Cancelled("cancelled")
+    while True:
+        job.check()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = crun.wait(_POLL)
+            break
+    crun.stdout.close()
+    crun.stderr.close()
+    return status
+
+
+def _kill_first(bundle: Path) -> None:
+    """Kill the container's first process: the kernel then kills all others in its namespace."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int((bundle / "pid").read_text()), signal.SIGKILL)
+
+
+def _kill_group(group: str) -> None:
+    end = time.monotonic() + 2.0
+    while (left := cgroup_processes(group)) and time.monotonic() < end:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    remove_cgroup(group)

@@ -1,0 +1,90 @@
+"""Mount namespaces of single threads.
+
+unshare(2) changes the namespace of the calling thread alone.  A thread that is
+started for it can so get mounts of its own, start a program that inherits them,
+and end: when the last process in the namespace ends, its mounts are gone.
+Nothing can stay mounted, whatever is killed, and no helper process is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from corten.errors import CortenError, Denied, Unsupported
+from corten.system.cgroup import hybrid_trees
+
+CLONE_FS = 0x00000200
+CLONE_NEWNS = 0x00020000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+
+T = TypeVar("T")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def in_private_mounts(work: Callable[[], T]) -> T:
+    """Run `work` in a new thread whose mount namespace is its own; returns its result.
+
+    Processes that `work` starts inherit the namespace and keep it alive.  Its
+    mounts do not spread to the host; mounts that the host makes later do not
+    come in.  On a hybrid control group arrangement the version 2 tree is not
+    there, so that crun finds a plain version 1 arrangement.
+
+    Raises: what `work` raises; Denied: no right to have a mount namespace.
+    """
+    thread = _Thread(work)
+    thread.start()
+    thread.join()
+    return thread.outcome()
+
+
+def unmount_hybrid_cgroups() -> None:
+    """Take away version 2 control groups under version 1, in this thread's mount namespace."""
+    for path in hybrid_trees():
+        if _libc.umount2(os.fsencode(path), MNT_DETACH) != 0:
+            number = ctypes.get_errno()
+            raise Unsupported(f"cannot unmount {path}: {os.strerror(number)}")
+
+
+class _Thread(threading.Thread, Generic[T]):
+    def __init__(self, work: Callable[[], T]) -> None:
+        super().__init__(name="corten-mounts")
+        self._work = work
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            _unshare_mounts()
+            unmount_hybrid_cgroups()
+            self._result.append(self._work())
+        except BaseException as error:
+            self._error = error
+
+    def outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+def _unshare_mounts() -> None:
+    # Python's threads share root and working directory (CLONE_FS), which a
+    # thread must give up before it may have mounts of its own.
+    if _libc.unshare(CLONE_FS | CLONE_NEWNS) != 0:
+        raise _refused("make a mount namespace", ctypes.get_errno())
+    if _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        raise _refused("make mounts private", ctypes.get_errno())
+
+
+def _refused(action: str, number: int) -> CortenError:
+    message = f"cannot {action}: {os.strerror(number)}"
+    if number in {errno.EPERM, errno.EACCES}:
+        return Denied(message, hint="run corten as root")
+    return Unsupported(message)
