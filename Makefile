@@ -46,8 +46,8 @@ pins: ## resolve pyproject.toml anew into requirements/dev.txt (versions and has
 	  --no-emit-find-links --no-header --no-annotate -o requirements/dev.txt pyproject.toml
 
 check: setup ## format, lint, types, import rules
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check src tests bench examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -55,7 +55,7 @@ test: setup-test check ## everything: check, then all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 demo: setup ## the main job, end to end: base image, build, run, push, pull
-	$(PY) -m demo
+	$(PY) examples/demo.py
 
 bench: setup-test ## corten beside podman and docker, as ratios
 	$(PY) -m bench
