@@ -1,0 +1,89 @@
+"""Which way out: loopback or not, and the proxy that the environment names."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from corten.errors import Invalid
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_loopback(address: str) -> bool:
+    """Whether ``host[:port]`` is this machine's loopback by name or number."""
+    name = _hostname(address)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    number = _number(name)
+    return number is not None and number.is_loopback
+
+
+def proxy_for(url: str, environ: Mapping[str, str]) -> str:
+    """The URL of the proxy for `url` (``https_proxy``, ``all_proxy``, …); empty: none.
+
+    Loopback is never reached by a proxy; ``no_proxy`` lists names, their
+    suffixes, addresses and networks, each perhaps with a port.  Raises: Invalid:
+    the proxy is no URL of http or https.
+    """
+    parts = urlsplit(url)
+    if is_loopback(parts.netloc):
+        return ""
+    proxy = _setting(environ, f"{parts.scheme}_proxy") or _setting(environ, "all_proxy")
+    if not proxy or _excluded(parts.netloc, parts.scheme, _setting(environ, "no_proxy")):
+        return ""
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        raise Invalid(
+            f"proxy {proxy.partition('://')[0]}://… is of a kind that corten does not speak",
+            hint=f"set {parts.scheme}_proxy to an http:// or https:// URL",
+        )
+    return proxy
+
+
+def _setting(environ: Mapping[str, str], name: str) -> str:
+    """A variable in lower case or else in upper case."""
+    return environ.get(name) or environ.get(name.upper(), "")
+
+
+def _hostname(address: str) -> str:
+    try:
+        return urlsplit(f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _number(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _excluded(address: str, scheme: str, no_proxy: str) -> bool:
+    name = _hostname(address)
+    port = urlsplit(f"//{address}").port or _DEFAULT_PORTS.get(scheme)
+    number = _number(name)
+    for entry in filter(None, (part.strip().lower() for part in no_proxy.split(","))):
+        if entry == "*":
+            return True
+        if number is not None and "/" in entry:
+            if _in_network(number, entry):
+                return True
+            continue
+        host, colon, wanted = entry.rpartition(":") if entry.count(":") == 1 else (entry, "", "")
+        if colon and wanted != str(port):
+            continue
+        suffix = host.strip("[]").removeprefix("*").removeprefix(".")
+        if name == suffix or (number is None and name.endswith(f".{suffix}")):
+            return True
+    return False
+
+
+def _in_network(number: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str) -> bool:
+    try:
+        return number in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
