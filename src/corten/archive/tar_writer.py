@@ -1,0 +1,221 @@
+"""Writing tar: ustar headers packed by hand, pax records only where ustar cannot say it.
+
+The same entries give the same bytes.  Spec: POSIX pax, "ustar Interchange Format".
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from zlib import adler32
+
+from corten.archive.entry import Entry, Kind, show
+from corten.archive.tar_fields import BLOCK, XATTR_PREFIX
+from corten.errors import Conflict, Invalid
+
+PIECE = 1024 * 1024
+_FLAGS: dict[Kind, bytes] = {
+    "file": b"0",
+    "link": b"1",
+    "symlink": b"2",
+    "char": b"3",
+    "block": b"4",
+    "directory": b"5",
+    "fifo": b"6",
+}
+_pack = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x").pack
+_OCTAL_7 = 0o7777777
+_OCTAL_11 = 0o77777777777
+_END = bytes(2 * BLOCK)
+_CACHE = 4096
+
+
+class TarWriter:
+    """Writes a tar archive through `write`, which is called with pieces of about a MiB.
+
+    ``size`` is how many bytes the archive has so far.
+    """
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._pieces: list[bytes] = []
+        self._pending = 0
+        self._flushed = 0
+        self._times: dict[int, bytes] = {}
+        self._ids: dict[int, bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far, what is still held back included."""
+        return self._flushed + self._pending
+
+    def add(self, entry: Entry, data: bytes | int | None = None) -> None:
+        """Append a member.
+
+        `data` is a file's content: bytes, or a file descriptor that is read from
+        its present position; exactly ``entry.size`` bytes.  A directory's name may
+        end in a slash or not; it is written with one.
+
+        Raises: Invalid: a name that tar cannot hold, or data for something that has
+        none; Conflict: the file became shorter than ``entry.size`` while it was read.
+        """
+        size = entry.size if entry.kind == "file" else 0
+        if entry.sparse is not None:
+            raise Invalid(f"cannot write {show(entry.name)} to a tar: its holes are not filled")
+        if isinstance(data, bytes) and len(data) != size:
+            raise Invalid(f"{show(entry.name)}: {len(data)} bytes of data for a size of {size}")
+        if data is None and size:
+            raise Invalid(f"{show(entry.name)}: no data for a size of {size}")
+        self._put(self._header(entry, size))
+        if not size:
+            return
+        if isinstance(data, bytes):
+            self._put(data)
+        elif data is not None:
+            self._copy(entry, data, size)
+        if size % BLOCK:
+            self._put(bytes(-size % BLOCK))
+
+    def finish(self) -> None:
+        """Write the end of the archive and what was held back."""
+        self._put(_END)
+        self._flush()
+
+    def _put(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._pending += len(data)
+        if self._pending >= PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pieces:
+            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._flushed += self._pending
+            self._pieces.clear()
+            self._pending = 0
+            self._write(data)
+
+    def _copy(self, entry: Entry, fd: int, size: int) -> None:
+        left = size
+        while left:
+            data = os.read(fd, min(left, PIECE))
+            if not data:
+                raise Conflict(f"{show(entry.name)} became shorter while it was read")
+            self._put(data)
+            left -= len(data)
+
+    def _header(self, entry: Entry, size: int) -> bytes:
+        name = entry.name
+        if entry.kind == "directory" and not name.endswith(b"/"):
+            name += b"/"
+        if not name or b"\0" in name or b"\0" in entry.linkname:
+            raise Invalid(f"{show(name)!r} cannot be a name in a tar")
+        records: list[tuple[bytes, bytes]] = []
+        prefix = b""
+        if len(name) > 100:
+            split = _split(name)
+            if split is None:
+                records.append((b"path", name))
+                name = name[:100]
+            else:
+                prefix, name = split
+        link = entry.linkname
+        if len(link) > 100:
+            records.append((b"linkpath", link))
+        if size > _OCTAL_11:
+            records.append((b"size", b"%d" % size))
+        if entry.uid > _OCTAL_7:
+            records.append((b"uid", b"%d" % entry.uid))
+        if entry.gid > _OCTAL_7:
+            records.append((b"gid", b"%d" % entry.gid))
+        seconds, fraction = divmod(entry.mtime_ns, 1_000_000_000)
+        if fraction or not 0 <= seconds <= _OCTAL_11:
+            records.append((b"mtime", _decimal(entry.mtime_ns)))
+            seconds = min(max(seconds, 0), _OCTAL_11)
+        if entry.xattrs:
+            for key in sorted(entry.xattrs):
+                if "=" in key:
+                    raise Invalid(f"{show(name)}: the attribute name {key!r} cannot be in a tar")
+                raw = key.encode("utf-8", "surrogateescape")
+                records.append((XATTR_PREFIX + raw, entry.xattrs[key]))
+        block = self._block(entry, name, prefix, seconds, _FLAGS[entry.kind])
+        if not records:
+            return block
+        records.sort()
+        return self._extension(entry, b"".join(_record(k, v) for k, v in records)) + block
+
+    def _block(self, entry: Entry, name: bytes, prefix: bytes, seconds: int, flag: bytes) -> bytes:
+        size = min(entry.size, _OCTAL_11) if entry.kind == "file" else 0
+        link = entry.linkname[:100]
+        times = self._times.get(seconds)
+        if times is None:
+            if len(self._times) >= _CACHE:
+                self._times.clear()
+            times = self._times[seconds] = b"%011o\0" % seconds
+        devices = (b"", b"")
+        if entry.kind in ("char", "block"):
+            devices = (b"%07o\0" % entry.major, b"%07o\0" % entry.minor)
+        block = _pack(
+            name,
+            b"%07o\0" % entry.mode,
+            self._id(entry.uid),
+            self._id(entry.gid),
+            b"%011o\0" % size,
+            times,
+            b"        ",
+            flag,
+            link,
+            b"ustar\x0000",
+            b"",
+            b"",
+            *devices,
+            prefix,
+        )
+        # The low half of Adler-32 is one plus the sum of the bytes, modulo 65521, and the sum
+        # of a header whose names are not long stays below that.
+        short = len(name) + len(prefix) + len(link) < 230
+        total = (adler32(block) - 1) & 0xFFFF if short else sum(block)
+        return b"%b%06o\0 %b" % (block[:148], total, block[156:])
+
+    def _id(self, value: int) -> bytes:
+        field = self._ids.get(value)
+        if field is None:
+            if len(self._ids) >= _CACHE:
+                self._ids.clear()
+            field = self._ids[value] = b"%07o\0" % min(value, _OCTAL_7)
+        return field
+
+    def _extension(self, entry: Entry, body: bytes) -> bytes:
+        # A fixed name: GNU tar's default has the process id in it, which would differ each time.
+        name = b"PaxHeaders/" + entry.name.rstrip(b"/").rpartition(b"/")[2][:80]
+        header = Entry(name, "file", 0o644, 0, 0, len(body))
+        block = self._block(header, name, b"", 0, b"x")
+        return b"".join((block, body, bytes(-len(body) % BLOCK)))
+
+
+def _split(name: bytes) -> tuple[bytes, bytes] | None:
+    """A long name as (prefix, name) of a ustar header, if it can be cut at a slash."""
+    if len(name) > 256:
+        return None
+    # The cut must leave a name of 1..100 bytes behind a prefix of 1..155 bytes.
+    at = name.find(b"/", len(name) - 101)
+    if not 0 < at <= 155 or at == len(name) - 1:
+        return None
+    return name[:at], name[at + 1 :]
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    body = b" %b=%b\n" % (key, value)
+    length = len(body)
+    digits = len(str(length))
+    if len(str(length + digits)) > digits:
+        digits += 1
+    return b"%d%b" % (length + digits, body)
+
+
+def _decimal(nanoseconds: int) -> bytes:
+    sign = "-" if nanoseconds < 0 else ""
+    seconds, fraction = divmod(abs(nanoseconds), 1_000_000_000)
+    text = f"{sign}{seconds}.{fraction:09d}".rstrip("0").rstrip(".")
+    return text.encode()
