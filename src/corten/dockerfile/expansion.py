@@ -8,7 +8,7 @@ expands to nothing.  Positional and special parameters of a shell (``$1``,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from corten.errors import Invalid
 
@@ -41,33 +41,18 @@ def expand_words(word: str, variables: Mapping[str, str], escape: str = "\\") ->
     return _Expander(word, variables, escape).whole()[1]
 
 
-def used_names(word: str, escape: str = "\\") -> frozenset[str]:
-    """Names of the variables that `word` asks for.  Raises: ExpansionError."""
-    asked = _Asked()
-    if _needed(word, escape):
-        _Expander(word, asked, escape).whole()
-    return frozenset(asked.names)
+def expand_document(text: str, variables: Mapping[str, str], escape: str = "\\") -> str:
+    """A here-document's text with variables replaced; quotes are text like any other.
+
+    Raises: ExpansionError.
+    """
+    if "$" not in text and escape not in text:
+        return text
+    return _Expander(text, variables, escape).document()
 
 
 def _needed(word: str, escape: str) -> bool:
     return "$" in word or "'" in word or '"' in word or escape in word
-
-
-class _Asked(Mapping[str, str]):
-    """Answers every question with a value, and remembers the questions."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.names.add(name)
-        return "x"
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
 
 class _Words:
@@ -106,6 +91,20 @@ class _Expander:
 
     def whole(self) -> tuple[str, list[str]]:
         return self.until("")
+
+    def document(self) -> str:
+        out: list[str] = []
+        while self.at < len(self.word):
+            char = self.word[self.at]
+            if char == "$":
+                out.append(self.dollar())
+                continue
+            self.at += 1
+            if char == self.escape and self.word[self.at : self.at + 1] in ("$", self.escape):
+                char = self.word[self.at]
+                self.at += 1
+            out.append(char)
+        return "".join(out)
 
     def fail(self, reason: str) -> ExpansionError:
         shown = self.word if len(self.word) <= 80 else self.word[:77] + "…"

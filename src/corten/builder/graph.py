@@ -1,0 +1,148 @@
+"""A build as values: steps that name what they do and what they start from.
+
+A frontend makes the graph, a solver evaluates it; neither knows the other.  A
+step's digest is that of its definition: what it does, and the definitions of
+its inputs.  Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from corten.oci.codec import canonical_json
+from corten.oci.digest import Digest
+
+
+class SourceImage(msgspec.Struct, frozen=True, tag="image"):
+    """The file system of an image that exists: its layers' diff ids, lowest first."""
+
+    name: str
+    layers: tuple[Digest, ...]
+
+
+class Scratch(msgspec.Struct, frozen=True, tag="scratch"):
+    """The empty file system."""
+
+
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """A process on the input's file system; the result is what it changed.
+
+    ``env`` entries are ``NAME=value``; ``network`` is ``default``, ``none`` or ``host``.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    network: str = "default"
+
+
+class Inline(msgspec.Struct, frozen=True):
+    """A file whose content stands in the Dockerfile."""
+
+    name: str
+    content: str
+
+
+class Copy(msgspec.Struct, frozen=True, tag="copy"):
+    """Files put on the first input's file system.
+
+    They come from the build context, or from the second input where
+    ``from_input`` is true.  ``destination`` is absolute; a trailing slash counts.
+    ``chmod`` is octal or empty.  ``add`` unpacks archives of the context and
+    fetches URLs.  ``link`` does not look at the first input.
+    """
+
+    sources: tuple[str, ...]
+    destination: str
+    from_input: bool = False
+    chown: str = ""
+    chmod: str = ""
+    add: bool = False
+    link: bool = False
+    inline: tuple[Inline, ...] = ()
+
+
+class MakeDirectory(msgspec.Struct, frozen=True, tag="directory"):
+    """A directory that is there afterwards, with its parents.  ``time``: Unix seconds."""
+
+    path: str
+    owner: str = ""
+    time: int = 0
+
+
+Operation = SourceImage | Scratch | Run | Copy | MakeDirectory
+
+
+class Step:
+    """An operation, the steps it starts from, and the platform it is for.  Immutable.
+
+    ``digest`` is that of the definition.  Two steps are equal when their digests are.
+    """
+
+    __slots__ = ("digest", "inputs", "op", "platform")
+
+    digest: Digest
+    op: Operation
+    inputs: tuple[Step, ...]
+    platform: str
+
+    def __init__(self, op: Operation, inputs: Sequence[Step] = (), platform: str = "") -> None:
+        put = object.__setattr__
+        put(self, "op", op)
+        put(self, "inputs", tuple(inputs))
+        put(self, "platform", platform)
+        definition = {
+            "op": op,
+            "inputs": [step.digest for step in self.inputs],
+            "platform": platform,
+        }
+        put(self, "digest", Digest.of(canonical_json(definition)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a step does not change: {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Step({self.op!r}, {self.digest.short})"
+
+
+def order(targets: Sequence[Step]) -> list[Step]:
+    """Every step that `targets` need, each once, inputs before what needs them."""
+    found: dict[Step, None] = {}
+    stack: list[tuple[Step, bool]] = [(step, False) for step in reversed(targets)]
+    while stack:
+        step, ready = stack.pop()
+        if step in found:
+            continue
+        if ready:
+            found[step] = None
+            continue
+        stack.append((step, True))
+        stack.extend((item, False) for item in reversed(step.inputs))
+    return list(found)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a step comes from: for progress and messages."""
+
+    title: str
+    line: int = 0
+    source: str = ""
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """Targets, and where their steps come from.  Origins are no part of any digest."""
+
+    targets: tuple[Step, ...]
+    origins: Mapping[Digest, Origin] = {}
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(order(self.targets))

@@ -1,0 +1,222 @@
+"""From a Dockerfile to a plan: which steps to evaluate and which image to make.  Pure.
+
+Stages that the target does not need are not looked at, so their images are not
+asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corten.builder.graph import Graph, Origin, Scratch, SourceImage, Step
+from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
+from corten.builder.scope import Arguments, platform_arguments
+from corten.builder.stage import StageState
+from corten.dockerfile.errors import DockerfileError, did_you_mean
+from corten.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Stage
+from corten.dockerfile.parser import parse_trigger
+from corten.errors import Invalid
+from corten.oci.digest import Digest
+from corten.oci.platform import Platform
+
+SCRATCH = "scratch"
+
+Known = Mapping[tuple[str, str], BaseImage]
+"""Images by name as written and platform as text."""
+
+
+def bases(
+    dockerfile: Dockerfile, wishes: Wishes, known: Known | None = None
+) -> tuple[BaseRequest, ...]:
+    """The images that the target needs and that `known` does not have.
+
+    Triggers of an image (ONBUILD) may ask for more: ask again, with what was
+    found, until nothing is missing.
+
+    Raises: DockerfileError.
+    """
+    lowering = _Lowering(dockerfile, wishes, known or {}, strict=False)
+    lowering.stage(_target(dockerfile, wishes.target))
+    return tuple(lowering.missing.values())
+
+
+def lower(dockerfile: Dockerfile, wishes: Wishes, known: Known) -> Plan:
+    """The plan for the wished target.
+
+    Raises: DockerfileError: unknown stage, variable or value, a circle of
+    stages; an image that `known` lacks.
+    """
+    lowering = _Lowering(dockerfile, wishes, known, strict=True)
+    state = lowering.stage(_target(dockerfile, wishes.target))
+    labels = {**state.labels, **wishes.labels}
+    config = state.config(labels)
+    warnings = list(lowering.warnings)
+    unused = lowering.arguments.unused()
+    if unused:
+        warnings.append(f"build arguments that no ARG asks for: {', '.join(unused)}")
+    graph = Graph((state.step,), _numbered(lowering, state.step))
+    return Plan(
+        graph=graph,
+        root=state.step,
+        config=config,
+        platform=state.platform,
+        entries=tuple(state.entries),
+        base=state.base,
+        author=state.author,
+        warnings=tuple(warnings),
+    )
+
+
+def _target(dockerfile: Dockerfile, name: str) -> Stage:
+    if not name:
+        return dockerfile.stages[-1]
+    stage = dockerfile.stage(name)
+    if stage is None:
+        raise DockerfileError(
+            f"it has no stage {name!r}",
+            file=dockerfile.file,
+            hint=did_you_mean(name, [s.name for s in dockerfile.stages if s.name]),
+        )
+    return stage
+
+
+class _Lowering:
+    """One walk over the stages that a target needs."""
+
+    def __init__(
+        self, dockerfile: Dockerfile, wishes: Wishes, known: Known, *, strict: bool
+    ) -> None:
+        self.dockerfile = dockerfile
+        self.wishes = wishes
+        self.known = known
+        self.strict = strict
+        automatic = platform_arguments(wishes.platform, wishes.build_platform)
+        self.arguments = Arguments(dockerfile, wishes.build_args, automatic)
+        self.missing: dict[tuple[str, str], BaseRequest] = {}
+        self.states: dict[int, StageState] = {}
+        self.under_way: list[int] = []
+        self.titles: dict[Digest, tuple[str, Instruction]] = {}
+        self.warnings: list[str] = []
+
+    def stage(self, stage: Stage) -> StageState:
+        """The state after all of the stage's instructions."""
+        if stage.index in self.states:
+            return self.states[stage.index]
+        if stage.index in self.under_way:
+            names = [self.dockerfile.stages[i].title for i in (*self.under_way, stage.index)]
+            raise self.error(stage.source, f"stages need one another: {' -> '.join(names)}")
+        self.under_way.append(stage.index)
+        try:
+            state = self._start(stage)
+            for trigger in state.take_triggers():
+                try:
+                    instruction = parse_trigger(trigger)
+                except DockerfileError as error:
+                    reason = f"ONBUILD trigger of {stage.source.image}: {error.reason}"
+                    raise self.error(stage.source, reason) from None
+                self._apply(state, instruction, stage)
+            for instruction in stage.instructions:
+                self._apply(state, instruction, stage)
+        finally:
+            self.under_way.pop()
+        self.states[stage.index] = state
+        return state
+
+    def error(self, instruction: Instruction, reason: str, part: str = "") -> DockerfileError:
+        return instruction.node.error(reason, part).located(self.dockerfile.file)
+
+    def _start(self, stage: Stage) -> StageState:
+        source = stage.source
+        scope = self.arguments.globals()
+        name = self.arguments.expand(source, source.image, scope)
+        if not name:
+            raise self.error(source, f"{source.image!r} expands to nothing", source.image)
+        platform = self._platform(stage, scope)
+        earlier = self._earlier(stage, name)
+        if earlier is not None:
+            return StageState.upon(self.stage(earlier), self.arguments)
+        state = StageState(self.arguments, platform)
+        if name == SCRATCH:
+            state.begin(Step(Scratch(), (), str(platform)), None)
+            return state
+        base = self.image(source, name, platform)
+        layers = base.config.diff_ids if base else ()
+        step = Step(SourceImage(base.name if base else name, layers), (), str(platform))
+        state.begin(step, base)
+        self.titles.setdefault(step.digest, (stage.title, source))
+        return state
+
+    def _earlier(self, stage: Stage, name: str) -> Stage | None:
+        """FROM can only mean a stage above it; a number is no name there."""
+        for other in reversed(self.dockerfile.stages[: stage.index]):
+            if other.name and other.name == name.lower():
+                return other
+        return None
+
+    def _platform(self, stage: Stage, scope: Mapping[str, str]) -> Platform:
+        text = stage.source.platform
+        if not text:
+            return self.wishes.platform
+        value = self.arguments.expand(stage.source, text, scope)
+        try:
+            return Platform.parse(value)
+        except Invalid as error:
+            raise self.error(stage.source, error.message, text) from None
+
+    def image(self, instruction: Instruction, name: str, platform: Platform) -> BaseImage | None:
+        """A known image, or None after noting that it is missing."""
+        key = (name, str(platform))
+        found = self.known.get(key)
+        if found is None:
+            if self.strict:
+                raise self.error(instruction, f"image {name} was not found", name)
+            self.missing.setdefault(key, BaseRequest(name, platform, instruction.line))
+        return found
+
+    def _apply(self, state: StageState, instruction: Instruction, stage: Stage) -> None:
+        origin = None
+        if isinstance(instruction, Copy) and instruction.source_stage:
+            origin = self._from(instruction, state.platform)
+        if not self.strict and not isinstance(instruction, Onbuild):
+            # Only the images are asked for; without them variables may be unknown.
+            return
+        before = state.step
+        state.apply(instruction, origin)
+        if state.step is not before:
+            self.titles.setdefault(state.step.digest, (stage.title, instruction))
+        self.warnings.extend(state.take_warnings())
+
+    def _from(self, instruction: Copy, platform: Platform) -> Step:
+        """The step whose file system COPY --from takes from."""
+        name = instruction.source_stage
+        stage = self.dockerfile.stage(name)
+        if stage is not None:
+            return self.stage(stage).step
+        if name.isdigit():
+            raise self.error(instruction, f"there is no stage number {name}", f"--from={name}")
+        base = self.image(instruction, name, platform)
+        layers = base.config.diff_ids if base else ()
+        step = Step(SourceImage(base.name if base else name, layers), (), str(platform))
+        self.titles.setdefault(step.digest, (name, instruction))
+        return step
+
+
+def _numbered(lowering: _Lowering, root: Step) -> dict[Digest, Origin]:
+    """Titles as progress shows them: ``[stage 2/5] RUN make``."""
+    graph = Graph((root,))
+    titles = lowering.titles
+    rows = [(step, *titles[step.digest]) for step in graph if step.digest in titles]
+    totals: dict[str, int] = {}
+    for _, title, _ in rows:
+        totals[title] = totals.get(title, 0) + 1
+    seen: dict[str, int] = {}
+    origins = {}
+    for step, title, instruction in rows:
+        seen[title] = seen.get(title, 0) + 1
+        text = f"FROM {step.op.name}" if isinstance(step.op, SourceImage) else instruction.text
+        origins[step.digest] = Origin(
+            f"[{title} {seen[title]}/{totals[title]}] {text}",
+            instruction.line,
+            instruction.node.line.source,
+        )
+    return origins

@@ -1,0 +1,68 @@
+"""What lowering is given and what it makes.  Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from corten.builder.graph import Graph, Step
+from corten.oci.image_config import ContainerConfig, ImageConfig
+from corten.oci.platform import Platform
+
+
+class BaseRequest(NamedTuple):
+    """An image that a build needs: its name as written, for a platform; `line` asks for it.
+
+    `platform` is None where any will do: an image named in COPY --from.
+    """
+
+    name: str
+    platform: Platform
+    line: int = 0
+
+
+class BaseImage(msgspec.Struct, frozen=True):
+    """An image that was found: its canonical name and its configuration."""
+
+    name: str
+    config: ImageConfig
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What the user asks of a build, beside the Dockerfile.
+
+    ``epoch`` is SOURCE_DATE_EPOCH in Unix seconds, or None.
+    """
+
+    target: str = ""
+    build_args: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    platform: Platform = Platform(architecture="amd64", os="linux")
+    build_platform: Platform = Platform(architecture="amd64", os="linux")
+    epoch: int | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of history to be: its text, and the step whose layer it stands for (None: no layer)."""
+
+    created_by: str
+    step: Step | None = None
+    author: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A lowered build: the steps to evaluate, and the image to make of their results.
+
+    ``base`` is the image whose layers and history come first (None: scratch).
+    """
+
+    graph: Graph
+    root: Step
+    config: ContainerConfig
+    platform: Platform
+    entries: tuple[Entry, ...] = ()
+    base: BaseImage | None = None
+    author: str = ""
+    warnings: tuple[str, ...] = ()
