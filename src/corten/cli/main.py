@@ -1,5 +1,65 @@
-"""The entry point of the ``corten`` command."""
+"""The command line: all commands, none of them imported before it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from corten.cli.failures import exit_status, report
+from corten.cli.frame import Globals, Group
+from corten.cli.index import COMMANDS
 
 
-def main() -> None:
-    """Run the command line."""
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from corten import __version__
+
+        click.echo(f"corten {__version__}")
+        context.exit()
+
+
+corten = Group(
+    "corten",
+    help="Container images from end to end: build, store, run, serve, copy.  "
+    "No daemon: every command does its work itself, in the store under --root.",
+    entries=COMMANDS,
+    no_args_is_help=True,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_version,
+            help="Print the version.",
+        )
+    ],
+    examples="""
+corten bootstrap debian:bookworm            make a base image from Debian's packages
+corten build -t example/hello .             build the Dockerfile in this directory
+corten run -d -p 8080:8080 example/hello    run it
+corten push example/hello                   give it to a registry
+corten COMMAND --help                       more about a command
+""",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (``sys.argv``'s if None); the exit status."""
+    known = Globals()
+    try:
+        result = corten.main(
+            arguments, prog_name="corten", standalone_mode=False, obj=known, color=False
+        )
+        sys.stdout.flush()
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            report(error, sys.stderr, debug=known.debug)
+            return exit_status(error, known.command)
+        sys.stderr.write(error.format_message() + "\n")
+        return 2
+    return result if isinstance(result, int) else 0

@@ -51,7 +51,8 @@ class PlainView:
                 if (writing := self._steps.of(event)) is not None:
                     self._output(writing, writing.write(event.stream, event.data))
                 else:
-                    self._stream.write(clean(event.data.decode("utf-8", "replace")) + "\n")
+                    for line in event.data.decode("utf-8", "replace").splitlines():
+                        self._stream.write(clean(line) + "\n")
             case Warned():
                 warned = self._steps.of(event)
                 prefix = f"#{warned.number} " if warned else ""

@@ -13,7 +13,6 @@ from corten.cli.interrupts import cancelling
 from corten.events.job import Job
 from corten.events.model import Event
 
-MODES = ("auto", "plain", "json", "quiet")
 FRAME = 0.1
 """Seconds between two frames of the live view."""
 
@@ -38,7 +37,7 @@ class View(Protocol):
 def reporter(mode: str, stream: TextIO) -> Iterator[Job]:
     """A job whose events are shown on `stream` while the block runs.
 
-    `mode` is one of `MODES`; ``auto`` is the live view on a terminal and plain lines
+    `mode` is one of `modes.MODES`; ``auto`` is the live view on a terminal and plain lines
     elsewhere.  The first ^C within the block cancels the job, the second ends the
     process.  A stream that breaks (a closed pipe) silences the view, not the work.
     """

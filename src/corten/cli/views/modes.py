@@ -1,0 +1,5 @@
+"""The names of the views, for those who need not import one."""
+
+from __future__ import annotations
+
+MODES = ("auto", "plain", "json", "quiet")

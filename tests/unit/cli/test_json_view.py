@@ -1,0 +1,77 @@
+"""``--progress=json``: every line is what the schema says."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from corten.cli.views.jsonlines import SCHEMA, JsonView
+from corten.events.job import Job
+from corten.events.model import Started
+
+
+def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    for line in lines:
+        validator.validate(line)
+    return lines
+
+
+def test_a_whole_stream_follows_the_schema() -> None:
+    stream = io.StringIO()
+    view = JsonView(stream)
+    job = Job(view.event)
+    with pytest.raises(RuntimeError), job.step("build", "example/hello") as build:
+        with build.step("layer", "abc", 10) as layer:
+            layer.advance(10)
+        with build.step("step", "RUN x") as run:
+            run.output(1, b"two\nlines\n")
+            run.output(2, b"\xff\xfe")
+            run.warn("careful")
+            raise RuntimeError("exit status 3")
+    view.note("cancelling…")
+    lines = lines_of(stream)
+    assert [line["event"] for line in lines] == [
+        *("started", "started", "progress", "finished", "started"),
+        *("output", "output", "warned", "finished", "finished", "note"),
+    ]
+    assert lines[1] == {
+        "event": "started",
+        "id": "2",
+        "parent": "1",
+        "kind": "layer",
+        "name": "abc",
+        "total": 10,
+    }
+    assert lines[2] == {"event": "progress", "id": "2", "current": 10, "total": 10}
+    assert lines[5] == {"event": "output", "id": "3", "stream": 1, "text": "two\nlines\n"}
+    assert base64.b64decode(lines[6]["base64"]) == b"\xff\xfe"
+    assert lines[8]["status"] == "failed"
+    assert lines[8]["detail"] == "exit status 3"
+
+
+def test_every_event_is_one_line_of_ascii_whatever_it_holds() -> None:
+    stream = io.StringIO()
+    JsonView(stream).event(Started("1", "", "step", "RUN a\nb\u2028\udcff\x1b[1m"))
+    text = stream.getvalue()
+    assert text.isascii()
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    assert json.loads(text)["name"] == "RUN a\nb\u2028\udcff\x1b[1m"
+
+
+def test_the_schema_refuses_what_is_no_event() -> None:
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    for wrong in (
+        {"event": "started", "id": "1"},
+        {"event": "finished", "id": "1", "status": "ok", "detail": "", "seconds": 1},
+        {"event": "note", "id": "", "text": "x", "more": 1},
+        {"event": "unknown", "id": "1"},
+    ):
+        assert not validator.is_valid(wrong)
