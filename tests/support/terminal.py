@@ -6,8 +6,8 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
+import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,24 +87,20 @@ class Terminal:
         size: tuple[int, int] = (80, 24),
     ) -> None:
         self.text = b""
-        self.status: int | None = None
-        ready, go = os.pipe()
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            os.close(go)
-            os.read(ready, 1)  # the size is set before the command asks for it
-            os.execve(command[0], list(command), dict(env))
-        os.close(ready)
+        self._fd, terminal = pty.openpty()
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        os.close(go)
+        # setsid makes the terminal the controlling one, so that ^C becomes a signal.
+        self._process = subprocess.Popen(
+            ["setsid", "-c", *command], stdin=terminal, stdout=terminal, stderr=terminal, env=env
+        )
+        os.close(terminal)
 
     def __enter__(self) -> Terminal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self._process.kill()
+        self._process.wait()
         os.close(self._fd)
 
     def type(self, data: bytes) -> None:
@@ -130,6 +126,4 @@ class Terminal:
     def wait(self, seconds: float = 30.0) -> int:
         """Read to the end; the exit status."""
         self.read_until(lambda _: False, seconds)
-        _, status = os.waitpid(self.pid, 0)
-        self.status = os.waitstatus_to_exitcode(status)
-        return self.status
+        return self._process.wait(seconds)
