@@ -1,0 +1,303 @@
+"""The tree that a layer's members make: what extracting them would leave, without extracting.
+
+Every driver takes a layer through this model, so all agree on what it means, and
+a hostile member is refused before anything is written.  Paths are resolved
+inside the model only: no name and no symlink can reach the host.
+
+Rules: a later member replaces an earlier one; a directory on a directory only
+sets its metadata; a hard link names what its target is at that moment; missing
+parents appear with mode 0755, owned by root; a parent that is a symlink of the
+same layer is followed as if the layer's root were ``/``.  Whiteouts hide what
+lower layers have, never what this layer has.
+Spec: OCI image, layer.md, "Applying Changesets" and "Whiteouts".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from corten.archive.entry import NO_XATTRS, Entry, show
+from corten.errors import Invalid, Unsupported
+
+WHITEOUT_PREFIX = b".wh."
+OPAQUE_MARK = b".wh..wh..opq"
+_AUFS_MARK = b".wh..wh."
+
+MAX_MEMBERS = 2_000_000
+"""The most members that a layer may have."""
+MAX_WEIGHT = 512 * 1024 * 1024
+"""The most bytes that names, targets and attributes of a layer may have together."""
+NAME_MAX = 255
+PATH_MAX = 4096
+XATTR_VALUE_MAX = 65535
+_HOPS = 40
+
+# What overlayfs keeps for itself: a layer must not speak to it.
+_OVERLAY_PRIVATE = ("trusted.overlay.", "user.overlay.")
+_NAMESPACES = ("user.", "trusted.", "security.")
+_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+
+
+class Node(msgspec.Struct, gc=False):
+    """A file of the tree; two names for one node are a hard link.
+
+    ``offset`` is where its data begins in the tar.  ``children`` is None for what
+    is not a directory.  ``nid`` and ``nlink`` belong to whoever writes the tree out.
+    """
+
+    entry: Entry
+    offset: int = 0
+    children: dict[bytes, Node] | None = None
+    opaque: bool = False
+    nid: int = 0
+    nlink: int = 0
+
+    @property
+    def whiteout(self) -> bool:
+        """Whether it hides a name of the layers below: a character device 0/0."""
+        entry = self.entry
+        return entry.kind == "char" and entry.major == 0 and entry.minor == 0
+
+
+_PARENT = Entry(b"", "directory", 0o755)
+_WHITEOUT = Entry(b"", "char", 0)
+
+
+class LayerTree:
+    """Takes a layer's members in order.
+
+    ``explicit_root`` is the entry that set the root directory's metadata, if one
+    did; ``whiteouts`` tells that something of lower layers is hidden; ``sparse``
+    lists the nodes whose data has holes.
+    """
+
+    def __init__(self) -> None:
+        self.root = Node(_PARENT, 0, {})
+        self.explicit_root: Entry | None = None
+        self.whiteouts = False
+        self.sparse: list[Node] = []
+        self.members = 0
+        self._weight = 0
+        # Directories by their path as members write it; forgotten whenever one goes away.
+        self._known: dict[bytes, dict[bytes, Node]] = {}
+
+    def add(self, entry: Entry, offset: int) -> None:
+        """Take the next member.  Raises: Invalid, Unsupported: the member is named."""
+        name = entry.name
+        kind = entry.kind
+        head, _, base = name.rpartition(b"/")
+        if not base and kind == "directory":
+            head, _, base = name.rstrip(b"/").rpartition(b"/")
+        children = self._known.get(head)
+        if children is None or not base or base[0] == 46 or len(base) > NAME_MAX:
+            place = self._place(entry)
+            if place is None:
+                return
+            children, base = place
+        self._weight += len(name)
+        self.members += 1
+        if kind == "file":
+            if entry.xattrs:
+                entry = self._checked_xattrs(entry)
+            node = Node(entry, offset)
+            if entry.sparse is not None:
+                self.sparse.append(node)
+        elif kind == "link":
+            node = self._target(entry)
+        else:
+            node = self._special(entry)
+        old = children.get(base)
+        if old is not None and old is not node:
+            node = self._replace(old, node)
+        children[base] = node
+        if self.members > MAX_MEMBERS or self._weight > MAX_WEIGHT:
+            raise Unsupported(
+                f"the layer has more than {MAX_MEMBERS} members or {MAX_WEIGHT} bytes of metadata"
+            )
+
+    def _special(self, entry: Entry) -> Node:
+        kind = entry.kind
+        if entry.xattrs:
+            entry = self._checked_xattrs(entry)
+        if kind == "directory":
+            return Node(entry, 0, {})
+        if kind == "symlink":
+            if not 0 < len(entry.linkname) < PATH_MAX:
+                raise Invalid(
+                    f"{show(entry.name)} is a symlink to a name of {len(entry.linkname)} bytes"
+                )
+            self._weight += len(entry.linkname)
+        elif kind in ("char", "block"):
+            if not (0 <= entry.major < 1 << 12 and 0 <= entry.minor < 1 << 20):
+                raise Invalid(
+                    f"{show(entry.name)}: {entry.major}/{entry.minor} is not a device number"
+                )
+            if kind == "char" and entry.major == entry.minor == 0:
+                self.whiteouts = True
+        return Node(entry)
+
+    def _replace(self, old: Node, new: Node) -> Node:
+        """What stands under a name that had `old` when `new` comes."""
+        if old.children is not None and new.children is not None:
+            if old.entry.xattrs:
+                merged = {**old.entry.xattrs, **new.entry.xattrs}
+                old.entry = msgspec.structs.replace(new.entry, xattrs=merged)
+            else:
+                old.entry = new.entry
+            return old
+        if old.whiteout and new.children is not None:
+            new.opaque = True  # the lower directory of this name stays hidden
+        elif old.children is not None or old.entry.kind == "symlink":
+            self._known.clear()
+        return new
+
+    def _place(self, entry: Entry) -> tuple[dict[bytes, Node], bytes] | None:
+        """The directory and name where `entry` belongs, or None if that is already done."""
+        parts = clean(entry.name, entry.name)
+        if not parts:
+            if entry.kind != "directory":
+                raise Invalid(f"the layer's root {show(entry.name)!r} is not a directory")
+            self.root.entry = self._checked_xattrs(entry)
+            self.explicit_root = self.root.entry
+            return None
+        base = parts.pop()
+        if base.startswith(WHITEOUT_PREFIX):
+            self._mark(parts, base, entry)
+            return None
+        if parts and parts[0].startswith(_AUFS_MARK):
+            return None  # aufs kept its own files there
+        children = self._directory(parts, entry)
+        self._known[entry.name.rstrip(b"/").rpartition(b"/")[0]] = children
+        return children, base
+
+    def _mark(self, parts: list[bytes], base: bytes, entry: Entry) -> None:
+        """A whiteout or opaque mark."""
+        self.members += 1
+        self._weight += len(entry.name)
+        if base != OPAQUE_MARK and base.startswith(_AUFS_MARK):
+            return
+        hidden = base[len(WHITEOUT_PREFIX) :]
+        if base != OPAQUE_MARK and hidden in (b"", b".", b".."):
+            raise Invalid(f"the whiteout {show(entry.name)} names nothing")
+        self.whiteouts = True
+        if base == OPAQUE_MARK:
+            self._directory_node(parts, entry).opaque = True
+            return
+        children = self._directory(parts, entry)
+        present = children.get(hidden)
+        if present is None:
+            children[hidden] = Node(_WHITEOUT)
+        elif present.children is not None:
+            present.opaque = True
+
+    def _target(self, entry: Entry) -> Node:
+        """The node that a hard link names."""
+        parts = clean(entry.linkname, entry.name)
+        base = parts.pop() if parts else b""
+        directory = self._walk(parts, entry, create=False)
+        node = directory.children.get(base) if directory and directory.children else None
+        if node is None or node.whiteout:
+            raise Invalid(
+                f"{show(entry.name)} is a hard link to {show(entry.linkname)}, "
+                "which is not in the layer before it"
+            )
+        if node.children is not None:
+            raise Invalid(f"{show(entry.name)} is a hard link to a directory")
+        return node
+
+    def _directory(self, parts: list[bytes], entry: Entry) -> dict[bytes, Node]:
+        children = self._directory_node(parts, entry).children
+        assert children is not None
+        return children
+
+    def _directory_node(self, parts: list[bytes], entry: Entry) -> Node:
+        node = self._walk(parts, entry, create=True)
+        assert node is not None
+        return node
+
+    def _walk(self, parts: list[bytes], entry: Entry, *, create: bool) -> Node | None:
+        """The directory at `parts`, missing ones made if `create`, else None."""
+        stack = [self.root]
+        todo = parts[::-1]
+        hops = 0
+        while todo:
+            part = todo.pop()
+            if part in (b"", b"."):
+                continue
+            if part == b"..":  # only symlinks bring these; above the root is the root
+                if len(stack) > 1:
+                    stack.pop()
+                continue
+            _check_part(part, entry)
+            children = stack[-1].children
+            assert children is not None
+            child = children.get(part)
+            if child is None or child.whiteout:
+                if not create:
+                    return None
+                child = Node(_PARENT, 0, {}, opaque=child is not None)
+                children[part] = child
+                self.members += 1
+            elif child.entry.kind == "symlink":
+                hops += 1
+                if hops > _HOPS:
+                    raise Invalid(f"{show(entry.name)} goes through too many symlinks")
+                target = child.entry.linkname
+                if target.startswith(b"/"):
+                    stack = [self.root]
+                todo.extend(reversed(target.split(b"/")))
+                continue
+            elif child.children is None:
+                raise Invalid(f"{show(entry.name)}: {show(part)} is not a directory")
+            stack.append(child)
+        return stack[-1]
+
+    def _checked_xattrs(self, entry: Entry) -> Entry:
+        """`entry` with the attributes that a file system here can keep.  Raises: Invalid."""
+        kept: dict[str, bytes] = {}
+        for key, value in entry.xattrs.items():
+            raw = key.encode("utf-8", "surrogateescape")
+            if key.startswith(_OVERLAY_PRIVATE) or not _keepable(key):
+                continue
+            if len(raw) > NAME_MAX or len(value) > XATTR_VALUE_MAX or b"\0" in raw:
+                raise Invalid(f"{show(entry.name)}: the attribute {show(raw)} is too large")
+            kept[key] = value
+            self._weight += len(raw) + len(value)
+        if len(kept) == len(entry.xattrs):
+            return entry
+        attributes: Mapping[str, bytes] = kept or NO_XATTRS
+        return msgspec.structs.replace(entry, xattrs=attributes)
+
+
+def _keepable(key: str) -> bool:
+    return key in _ACLS or (key.startswith(_NAMESPACES) and not key.endswith("."))
+
+
+def _check_part(part: bytes, entry: Entry) -> None:
+    if len(part) > NAME_MAX:
+        raise Invalid(f"{show(entry.name)}: a name in it is longer than {NAME_MAX} bytes")
+    if part.startswith(WHITEOUT_PREFIX):
+        raise Invalid(f"{show(entry.name)} lies under a whiteout")
+
+
+def clean(path: bytes, name: bytes) -> list[bytes]:
+    """The components of `path` without ``.``, ``//`` and ``..``; absolute becomes relative.
+
+    Raises: Invalid: it climbs out of the layer, or is too long; `name` is the
+    member to blame.
+    """
+    if len(path) > PATH_MAX:
+        raise Invalid(f"{show(name)}: the path is longer than {PATH_MAX} bytes")
+    parts: list[bytes] = []
+    for part in path.split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise Invalid(f"{show(name)}: {show(path)} climbs out of the layer")
+            parts.pop()
+        elif part and part != b".":
+            parts.append(part)
+    if parts and len(parts[-1]) > NAME_MAX:
+        raise Invalid(f"{show(name)}: a name in it is longer than {NAME_MAX} bytes")
+    return parts
