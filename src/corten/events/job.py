@@ -20,12 +20,17 @@ Emit = Callable[[Event], None]
 class _Shared:
     """What all jobs of one tree have in common."""
 
-    __slots__ = ("cancelled", "emit", "ids")
+    __slots__ = ("emit", "ids", "outer", "stopped")
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, outer: _Shared | None = None) -> None:
         self.emit = emit
-        self.ids = itertools.count(1)
-        self.cancelled = False
+        self.ids: Iterator[int] = outer.ids if outer else itertools.count(1)
+        self.outer = outer
+        self.stopped = False
+
+    @property
+    def cancelled(self) -> bool:
+        return self.stopped or (self.outer is not None and self.outer.cancelled)
 
 
 class Job:
@@ -94,7 +99,19 @@ class Job:
 
     def cancel(self) -> None:
         """Ask the whole tree to stop: the next `check` anywhere in it raises."""
-        self._shared.cancelled = True
+        self._shared.stopped = True
+
+    def scope(self) -> Job:
+        """A job that stands in this one's place, but whose `cancel` stops only what is under it.
+
+        For work of which one part's failure stops the other parts.
+        """
+        inner = Job.__new__(Job)
+        inner._shared = _Shared(self._shared.emit, self._shared)
+        inner.id = self.id
+        inner._current, inner._total = self._current, self._total
+        inner._status, inner._detail = "done", ""
+        return inner
 
     @property
     def cancelled(self) -> bool:

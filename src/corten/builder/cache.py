@@ -1,0 +1,175 @@
+"""What builds remember: results by key, and digests of context files by what stat(2) says.
+
+One SQLite database under ``ROOT/cache``.  It is a cache: one that cannot be
+read is thrown away and begun again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from corten.oci.digest import Digest
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS results (
+    key TEXT PRIMARY KEY, family TEXT NOT NULL, layers TEXT NOT NULL, created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS results_family ON results (family);
+CREATE TABLE IF NOT EXISTS files (
+    context TEXT NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+    ctime INTEGER NOT NULL, inode INTEGER NOT NULL, digest BLOB NOT NULL,
+    PRIMARY KEY (context, path)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS downloads (
+    url TEXT PRIMARY KEY, etag TEXT NOT NULL, modified TEXT NOT NULL, digest TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+_VERSION = 1
+
+
+class Result(NamedTuple):
+    """What a step made: a stack of layers, lowest first, and when (Unix seconds).
+
+    For COPY and ADD the time is the newest that was brought in, for RUN when it ran.
+    """
+
+    layers: tuple[Digest, ...]
+    created: int
+
+
+class Stamp(NamedTuple):
+    """What stat(2) says of a file; while it is the same, so is the content."""
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+
+
+class Download(NamedTuple):
+    """What a server said of a URL's content, to ask whether it is still the same."""
+
+    etag: str
+    modified: str
+    digest: str
+
+
+class BuildCache:
+    """The database in `folder`.  May be used from several threads and processes.
+
+    A context manager: leaving closes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "build.db"
+        self._lock = threading.Lock()
+        try:
+            self._db = _open(self._path)
+        except sqlite3.DatabaseError:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(f"{self._path.name}{suffix}").unlink(missing_ok=True)
+            self._db = _open(self._path)
+
+    def load(self, key: str) -> Result | None:
+        """The result saved under `key`."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT layers, created FROM results WHERE key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            return None
+        return Result(tuple(Digest(text) for text in row[0].split()), row[1])
+
+    def known(self, family: str) -> bool:
+        """Whether a result of this family was ever saved: whether content is worth looking at."""
+        query = "SELECT 1 FROM results WHERE family = ? LIMIT 1"
+        with self._lock:
+            return self._db.execute(query, (family,)).fetchone() is not None
+
+    def save(self, keys: Iterable[str], family: str, result: Result) -> None:
+        """Remember `result` under each of `keys`."""
+        layers = " ".join(result.layers)
+        rows = [(key, family, layers, result.created) for key in keys]
+        if rows:
+            with self._lock, self._db:
+                self._db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
+
+    def layers(self) -> frozenset[Digest]:
+        """Every layer that a saved result names: what a collection may spare."""
+        with self._lock:
+            rows = self._db.execute("SELECT DISTINCT layers FROM results").fetchall()
+        return frozenset(Digest(text) for (stack,) in rows for text in stack.split())
+
+    def forget(self) -> int:
+        """Remove all results; returns how many there were."""
+        with self._lock, self._db:
+            return self._db.execute("DELETE FROM results").rowcount
+
+    def stamps(self, context: str) -> dict[bytes, tuple[Stamp, bytes]]:
+        """What is known of a context's files: path to stamp and SHA-256."""
+        query = "SELECT path, size, mtime, ctime, inode, digest FROM files WHERE context = ?"
+        with self._lock:
+            rows: Iterator[tuple[bytes, int, int, int, int, bytes]] = self._db.execute(
+                query, (context,)
+            )
+            return {row[0]: (Stamp(*row[1:5]), row[5]) for row in rows}
+
+    def stamp(self, context: str, rows: Sequence[tuple[bytes, Stamp, bytes]]) -> None:
+        """Remember digests of a context's files."""
+        values = ((context, path, *stamp, digest) for path, stamp, digest in rows)
+        with self._lock, self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", values
+            )
+
+    def download(self, url: str) -> Download | None:
+        """What is known of a URL."""
+        query = "SELECT etag, modified, digest FROM downloads WHERE url = ?"
+        with self._lock:
+            row = self._db.execute(query, (url,)).fetchone()
+        return Download(*row) if row else None
+
+    def downloaded(self, url: str, known: Download) -> None:
+        """Remember what a URL gave."""
+        with self._lock, self._db:
+            self._db.execute("INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?)", (url, *known))
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise sqlite3.DatabaseError(f"a cache of version {version}")
+        if version == 0:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(_SCHEMA)
+        # Losing the last entries in a power cut costs a rebuild, not an image.
+        db.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        db.close()
+        raise
+    return db

@@ -1,0 +1,173 @@
+"""Writing one layer's tar, with an eye on what lies below it.
+
+Directories that exist below are left as they are; missing ones are made.
+Paths are relative to the root, without a leading slash; ``""`` is the root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from corten.archive.entry import Entry
+from corten.archive.tar_writer import TarWriter
+from corten.builder.tree import Tree
+from corten.errors import Invalid
+from corten.runtime.users import resolve_user
+
+_WHITEOUT = ".wh."
+_SECOND = 1_000_000_000
+_NUMERIC = re.compile(r"\d+(?::\d+)?", re.ASCII)
+
+Below = Literal["", "directory", "other"]
+
+
+class Owner(NamedTuple):
+    """Numeric user and group."""
+
+    uid: int = 0
+    gid: int = 0
+
+
+ROOT = Owner()
+
+
+class LayerWriter:
+    """A layer in the making.
+
+    `below` is the tree it will lie on, or None: nothing counts as being there.
+    `owner` and `time` (Unix seconds) are those of directories that are made on
+    the way.  ``newest`` is the newest time of what was put in, ``count`` how many
+    entries there are.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        below: Tree | None,
+        owner: Owner = ROOT,
+        time: int = 0,
+    ) -> None:
+        self._tar = TarWriter(write)
+        self._below = below
+        self.owner = owner
+        self.time = time
+        self.newest = 0
+        self.count = 0
+        self._made: dict[str, bool] = {"": True}
+        self._fresh: set[str] = set()
+
+    def resolve(self, path: str) -> str:
+        """The path that `path` leads to below, links followed; what is missing stays."""
+        if self._below is not None:
+            return self._below.resolve(path)
+        return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+    def below(self, path: str) -> Below:
+        """What is at `path` (without links in its parents), in this layer or below it."""
+        if path in self._made:
+            return "directory" if self._made[path] else "other"
+        parent = path.rpartition("/")[0]
+        if self._below is None or parent in self._fresh:
+            return ""
+        state = self._below.state(path)
+        if state is None:
+            return ""
+        return "directory" if stat.S_ISDIR(state.st_mode) else "other"
+
+    def directory_link(self, path: str) -> str | None:
+        """The directory that a link below at `path` leads to; None: it is no such link."""
+        if self._below is None or path in self._made:
+            return None
+        state = self._below.state(path)
+        if state is None or not stat.S_ISLNK(state.st_mode):
+            return None
+        real = self._below.resolve(path)
+        target = self._below.state(real)
+        return real if target is not None and stat.S_ISDIR(target.st_mode) else None
+
+    def parents(self, path: str) -> None:
+        """Make the directories above `path` that are missing.  Raises: Invalid: one is a file."""
+        parent = path.rpartition("/")[0]
+        if parent and parent not in self._made:
+            self.directory(parent)
+
+    def directory(self, path: str) -> None:
+        """Make a directory and its parents, as far as they are missing.  Raises: Invalid."""
+        there = self.below(path)
+        if there == "other":
+            raise Invalid(f"/{path} is in the way: it is not a directory")
+        self.parents(path)
+        if there == "":
+            self.put(
+                Entry(
+                    name=os.fsencode(path),
+                    kind="directory",
+                    mode=0o755,
+                    uid=self.owner.uid,
+                    gid=self.owner.gid,
+                    mtime_ns=self.time * _SECOND,
+                ),
+                made_up=True,
+            )
+        self._made[path] = True
+
+    def put(self, entry: Entry, data: bytes | int | None = None, *, made_up: bool = False) -> None:
+        """Add an entry, whose parents are made first.
+
+        Raises: Invalid: its name is one that layers keep for deletions, or it
+        would put a file where a directory is, or the other way round.
+        """
+        path = os.fsdecode(entry.name)
+        if any(part.startswith(_WHITEOUT) for part in path.split("/")):
+            raise Invalid(
+                f"{path!r} cannot be put in a layer: names beginning with {_WHITEOUT} mean deletions"
+            )
+        self.parents(path)
+        is_directory = entry.kind == "directory"
+        there = self.below(path)
+        if there == "directory" and not is_directory:
+            raise Invalid(f"/{path} is a directory, which a file cannot take the place of")
+        if there == "other" and is_directory:
+            raise Invalid(f"/{path} is in the way: it is not a directory")
+        if is_directory and there == "":
+            self._fresh.add(path)
+        self._made[path] = is_directory
+        seconds = entry.mtime_ns // _SECOND
+        self._tar.add(msgspec.structs.replace(entry, mtime_ns=seconds * _SECOND), data)
+        self.count += 1
+        if not made_up:
+            self.newest = max(self.newest, seconds)
+
+    def finish(self) -> None:
+        """Write the end of the tar."""
+        self._tar.finish()
+
+
+def find_owner(text: str, below: Tree | None) -> Owner:
+    """The owner that ``--chown`` means; names are looked up in the tree below.
+
+    A lone user gives the group its own number.  Spec: Dockerfile reference,
+    "COPY --chown".  Raises: Invalid: no such user or group.
+    """
+    if not text:
+        return ROOT
+    if below is None:
+        if not _NUMERIC.fullmatch(text):
+            raise Invalid(
+                f"cannot look up {text!r}: there is no /etc/passwd here", hint="give numbers"
+            )
+        user, _, group = text.partition(":")
+        if max(int(user), int(group or 0)) > 2**32 - 2:
+            raise Invalid(f"user or group id {text[:20]} is out of range")
+        return Owner(int(user), int(group or user))
+    user_name, _, group_name = text.partition(":")
+    if not user_name:
+        return Owner(0, resolve_user(below.fd, f"0:{group_name}").gid)
+    user_found = resolve_user(below.fd, text)
+    return Owner(user_found.uid, user_found.gid if group_name else user_found.uid)
