@@ -1,6 +1,8 @@
 """``python -m corten``."""
 
-from corten.cli.main import main
+import sys
+
+from corten.cli.entry import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

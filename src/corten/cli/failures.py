@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from corten.cli.interrupts import INTERRUPTED
-from corten.errors import Cancelled, CortenError, StepFailed
+from corten.errors import Cancelled, CortenError
 
 USAGE = 2
 BROKEN_PIPE = 141
@@ -32,7 +32,7 @@ def exit_status(error: BaseException, command: str = "") -> int:
         return BROKEN_PIPE
     if command in _RUNNING:
         # 126 and 127: the command in the container cannot be run, or is not there.
-        return error.status if isinstance(error, StepFailed) else ENGINE_FAILED
+        return int(getattr(error, "status", ENGINE_FAILED))
     if isinstance(error, click.UsageError):
         return USAGE
     return error.exit_status if isinstance(error, CortenError) else 1
@@ -65,7 +65,9 @@ def _explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, click.ClickException):
         return _usage(error)
     if isinstance(error, OSError) and error.errno is not None:
-        where = f"{os.fspath(error.filename)!s}: " if error.filename is not None else ""
+        name = error.filename
+        name = os.fsdecode(name) if isinstance(name, str | bytes) else name
+        where = f"{name}: " if name is not None else ""
         hints = {
             errno.EACCES: "run corten as root, or choose another --root",
             errno.EPERM: "run corten as root",

@@ -85,9 +85,9 @@ def global_options() -> list[click.Parameter]:
         option(
             "--progress",
             "global_progress",
+            metavar="MODE",
             type=click.Choice(MODES),
-            help="How to show what goes on: live on a terminal and plain elsewhere (auto), "
-            "plain lines, JSON lines, or nothing (quiet).",
+            help="auto (live on a terminal, else plain), plain, json (one object a line), quiet.",
         ),
         option(
             "--storage-driver",

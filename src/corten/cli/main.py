@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from corten.cli.failures import exit_status, report
+from corten.cli.failures import USAGE, exit_status, report
 from corten.cli.frame import Globals, Group
 from corten.cli.index import COMMANDS
 
@@ -46,20 +47,25 @@ corten COMMAND --help                       more about a command
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line (``sys.argv``'s if None); the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line; the exit status.  Raises: BrokenPipeError: nobody reads the output."""
+    if instruction := os.environ.get("_CORTEN_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(corten, {"obj": Globals()}, "corten", "_CORTEN_COMPLETE", instruction)
     known = Globals()
     try:
-        result = corten.main(
-            arguments, prog_name="corten", standalone_mode=False, obj=known, color=False
-        )
+        with corten.make_context("corten", list(arguments), obj=known, color=False) as context:
+            result = corten.invoke(context)
         sys.stdout.flush()
-    except BaseException as error:
-        if isinstance(error, SystemExit):
-            raise
-        if not isinstance(error, click.exceptions.NoArgsIsHelpError):
-            report(error, sys.stderr, debug=known.debug)
-            return exit_status(error, known.command)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(error.format_message() + "\n")
-        return 2
+        return USAGE
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        report(error, sys.stderr, debug=known.debug)
+        return exit_status(error, known.command)
     return result if isinstance(result, int) else 0
