@@ -1,59 +1,36 @@
-"""From a tuple of mounts to a tree: done in a mount namespace of its own, never undone.
+"""From a tuple of mounts to a tree: made in a mount namespace of its own, never undone.
 
 See :mod:`corten.system.namespaces`: the mounts go when the last process does.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from corten.errors import Unsupported
+from corten.runtime.protocols import Bind
 from corten.snapshot.protocols import Mount
-
-_FLAGS = {
-    "ro": 0x1,
-    "nosuid": 0x2,
-    "nodev": 0x4,
-    "noexec": 0x8,
-    "bind": 0x1000,
-    "rbind": 0x5000,
-}
-_BIND = 0x1000
-_REMOUNT = 0x20
-
-_libc = ctypes.CDLL(None, use_errno=True)
+from corten.snapshot.skeleton import make_mountpoints, underlay
+from corten.system.mount import mount_options
 
 
-def assemble(mounts: Sequence[Mount], root: Path) -> None:
-    """Make `mounts`, in order, below the existing directory `root`."""
+def assemble(
+    mounts: Sequence[Mount], root: Path, binds: Iterable[Bind] = (), mountpoints: Path | None = None
+) -> None:
+    """Make `mounts`, in order, below the existing directory `root`.
+
+    What the targets of `binds` need is made in the directory `mountpoints` and laid under
+    the tree, so that nothing of it comes into the tree's writable layer.
+    """
+    wanted = list(binds)
+    if wanted and mountpoints is not None:
+        files = [bind.target for bind in wanted if _is_file(bind)]
+        folders = [bind.target for bind in wanted if not _is_file(bind)]
+        make_mountpoints(mountpoints, directories=folders, files=files)
+        mounts = underlay(mounts, mountpoints)
     for mount in mounts:
-        target = str(root) + mount.target
-        flags = 0
-        data = []
-        for option in mount.options:
-            if option in _FLAGS:
-                flags |= _FLAGS[option]
-            elif option != "rw":
-                data.append(option)
-        kind = "none" if mount.type == "bind" else mount.type
-        if mount.type == "bind":
-            flags |= _BIND
-        _mount(mount.source, target, kind, flags, ",".join(data))
-        if flags & _BIND and flags & ~0x5000:
-            _mount("none", target, "none", (flags & ~0x4000) | _REMOUNT, "")
+        mount_options(mount.type, mount.source, str(root) + mount.target, mount.options)
 
 
-def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
-    done = _libc.mount(
-        os.fsencode(source),
-        os.fsencode(target),
-        kind.encode(),
-        ctypes.c_ulong(flags),
-        os.fsencode(data) if data else None,
-    )
-    if done != 0:
-        reason = os.strerror(ctypes.get_errno())
-        raise Unsupported(f"cannot mount {source} ({kind}) on {target}: {reason}")
+def _is_file(bind: Bind) -> bool:
+    return bind.type == "bind" and not Path(bind.source).is_dir()

@@ -113,7 +113,7 @@ class CrunExecutor:
     ) -> subprocess.Popen[bytes]:
         """Mount, describe, start crun.  Called in a mount namespace of its own."""
         rootfs = bundle / "rootfs"
-        assemble(sandbox.rootfs, rootfs)
+        assemble(sandbox.rootfs, rootfs, sandbox.binds, bundle / "mountpoints")
         mode = cgroup_mode()
         isolation = self._isolation
         if mode is not CgroupMode.NONE:
@@ -164,6 +164,7 @@ class CrunExecutor:
     def _forget(self, key: str, bundle: Path) -> None:
         for name in ("pid", "log", "config.json"):
             (bundle / name).unlink(missing_ok=True)
+        shutil.rmtree(bundle / "mountpoints", ignore_errors=True)
         remove_cgroup(self._cgroup(key))
         for folder in (bundle / "rootfs", bundle):
             with contextlib.suppress(OSError):

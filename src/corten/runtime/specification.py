@@ -35,16 +35,48 @@ DEFAULT_CAPABILITIES = (
 )
 """What root in a container may do: podman's default set."""
 
-ALL_CAPABILITIES = tuple(
-    "CAP_" + name
-    for name in (
-        "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN "
-        "DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE "
-        "LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE "
-        "NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT "
-        "SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE "
-        "SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
-    ).split()
+ALL_CAPABILITIES = (
+    "CAP_AUDIT_CONTROL",
+    "CAP_AUDIT_READ",
+    "CAP_AUDIT_WRITE",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_KILL",
+    "CAP_LEASE",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_MAC_ADMIN",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MKNOD",
+    "CAP_NET_ADMIN",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_RAW",
+    "CAP_PERFMON",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYSLOG",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_NICE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_WAKE_ALARM",
 )
 
 MASKED_PATHS = (
@@ -112,7 +144,7 @@ class Isolation:
     seccomp: bool = True
     cgroup: str = ""
     limits: Limits = field(default_factory=Limits)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 def runtime_config(
@@ -132,8 +164,6 @@ def runtime_config(
     }
     if sandbox.hostname:
         config["hostname"] = sandbox.hostname
-    if isolation.annotations:
-        config["annotations"] = dict(isolation.annotations)
     return config
 
 
@@ -208,7 +238,12 @@ def _mounts(sandbox: Sandbox, isolation: Isolation) -> list[dict[str, Any]]:
             "devpts",
             *("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
         ),
-        _mount("/dev/shm", "tmpfs", "shm", *_HIDDEN, "mode=1777", f"size={isolation.limits.shm}"),
+        _mount(
+            "/dev/shm",  # noqa: S108 - the container's own
+            "tmpfs",
+            "shm",
+            *(*_HIDDEN, "mode=1777", f"size={isolation.limits.shm}"),
+        ),
         _mount("/dev/mqueue", "mqueue", "mqueue", *_HIDDEN),
         # A new sysfs, not the host's: what is mounted below that would stay writable.
         _mount("/sys", "sysfs", "sysfs", *_HIDDEN, access),
@@ -272,6 +307,8 @@ def _linux(sandbox: Sandbox, isolation: Isolation) -> dict[str, Any]:
         "namespaces": namespaces,
         "resources": _resources(sandbox, isolation.limits),
     }
+    if isolation.sysctls:
+        linux["sysctl"] = dict(isolation.sysctls)
     if isolation.cgroup:
         linux["cgroupsPath"] = isolation.cgroup
     if not sandbox.privileged:

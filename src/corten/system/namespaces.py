@@ -17,12 +17,10 @@ from typing import Generic, TypeVar
 
 from corten.errors import CortenError, Denied, Unsupported
 from corten.system.cgroup import hybrid_trees
+from corten.system.mount import make_private, unmount
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
-MS_REC = 0x4000
-MS_PRIVATE = 1 << 18
-MNT_DETACH = 2
 
 T = TypeVar("T")
 
@@ -48,9 +46,7 @@ def in_private_mounts(work: Callable[[], T]) -> T:
 def unmount_hybrid_cgroups() -> None:
     """Take away version 2 control groups under version 1, in this thread's mount namespace."""
     for path in hybrid_trees():
-        if _libc.umount2(os.fsencode(path), MNT_DETACH) != 0:
-            number = ctypes.get_errno()
-            raise Unsupported(f"cannot unmount {path}: {os.strerror(number)}")
+        unmount(path, detach=True)
 
 
 class _Thread(threading.Thread, Generic[T]):
@@ -78,13 +74,12 @@ def _unshare_mounts() -> None:
     # Python's threads share root and working directory (CLONE_FS), which a
     # thread must give up before it may have mounts of its own.
     if _libc.unshare(CLONE_FS | CLONE_NEWNS) != 0:
-        raise _refused("make a mount namespace", ctypes.get_errno())
-    if _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
-        raise _refused("make mounts private", ctypes.get_errno())
+        raise _refused(ctypes.get_errno())
+    make_private()
 
 
-def _refused(action: str, number: int) -> CortenError:
-    message = f"cannot {action}: {os.strerror(number)}"
+def _refused(number: int) -> CortenError:
+    message = f"cannot make a mount namespace: {os.strerror(number)}"
     if number in {errno.EPERM, errno.EACCES}:
         return Denied(message, hint="run corten as root")
     return Unsupported(message)

@@ -115,12 +115,12 @@ def check_program(
 ) -> bytes:
     """Like :func:`run_program`, but a failure raises; returns stdout.
 
-    Raises: HelperFailed, with the last line that the helper wrote.
+    Raises: HelperFailed, with the first line that the helper wrote.
     """
     done = run_program(argv, stdin=stdin, timeout=timeout)
     if done.status != 0:
         lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
-        raise HelperFailed(argv[0].rpartition("/")[2], done.status, lines[-1] if lines else "")
+        raise HelperFailed(argv[0].rpartition("/")[2], done.status, lines[0] if lines else "")
     return done.stdout
 
 

@@ -1,0 +1,257 @@
+"""The containers of one root: a directory each, and a name each.
+
+``ROOT/containers/<id>/record.json`` says what was asked for and never changes
+but by :meth:`ContainerStore.update`.  Whether a container runs is not written down
+anywhere: it is read from the process and the exit file each time
+(:mod:`corten.runtime.state`), so that a crash or reboot cannot make it wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from corten.errors import Conflict, Corrupt, NotFound
+from corten.runtime.names import check_name, friendly_name
+from corten.runtime.ports import PublishedPort
+from corten.runtime.protocols import Bind, Process
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_NAMES = ".names"
+
+
+class NameTaken(Conflict):
+    """Another container has the name.  ``holder`` is its id."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(
+            f"the name {name!r} is in use by container {holder[:12]}",
+            hint=f"remove that container (corten rm {holder[:12]}) or choose another name",
+        )
+        self.holder = holder
+
+
+class ContainerRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a container was asked to be.
+
+    ``image`` is the name it was created from, ``image_id`` its config's digest;
+    ``created`` seconds since the epoch; ``snapshot`` the key of its file system;
+    ``ports`` as asked for (a host port 0 is chosen at each start); ``anonymous``
+    names of volumes that go with the container.
+    """
+
+    id: str
+    name: str
+    process: Process
+    image: str = ""
+    image_id: str = ""
+    manifest: str = ""
+    created: float = 0.0
+    snapshot: str = ""
+    driver: str = ""
+    binds: tuple[Bind, ...] = ()
+    anonymous: tuple[str, ...] = ()
+    network: str = "bridge"
+    ports: tuple[PublishedPort, ...] = ()
+    hostname: str = ""
+    interactive: bool = False
+    readonly: bool = False
+    privileged: bool = False
+    init: bool = False
+    auto_remove: bool = False
+    stop_signal: str = "SIGTERM"
+    stop_timeout: int = 10
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    capabilities: tuple[str, ...] | None = None
+    memory: int = 0
+    cpus: float = 0.0
+    pids: int = 0
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits of the id: what people see."""
+        return self.id[:12]
+
+
+class ContainerStore:
+    """All containers of the root directory `root`.  Safe between threads and processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "containers"
+
+    def directory(self, container: str) -> Path:
+        """Where the container of this full id keeps its files."""
+        return self.path / container
+
+    def create(self, record: ContainerRecord) -> ContainerRecord:
+        """Keep a new container; returns it with id, name and time filled in where empty.
+
+        Raises: NameTaken (Conflict); Invalid: the name breaks the rules.
+        """
+        identity = record.id or os.urandom(32).hex()
+        record = msgspec.structs.replace(
+            record,
+            id=identity,
+            created=record.created or time.time(),
+            snapshot=record.snapshot or identity,
+        )
+        record = msgspec.structs.replace(record, name=self._take_name(record.name, identity))
+        directory = self.directory(identity)
+        try:
+            directory.mkdir(mode=0o700)
+            self._write(record)
+        except BaseException:
+            self._release_name(record.name, identity)
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return record
+
+    def get(self, reference: str) -> ContainerRecord:
+        """The container with this id, unique beginning of an id, or name.
+
+        Raises: NotFound; Conflict: several ids begin so.
+        """
+        if _ID.fullmatch(reference) and (record := self._read(reference)):
+            return record
+        named = self._holder(reference)
+        if named and (record := self._read(named)):
+            return record
+        matching = [i for i in self._ids() if i.startswith(reference)] if reference else []
+        if len(matching) > 1:
+            raise Conflict(
+                f"{reference!r} is the beginning of {len(matching)} container ids",
+                hint="give more digits",
+            )
+        if matching and (record := self._read(matching[0])):
+            return record
+        raise NotFound(f"no container {reference!r}", hint="corten ps -a lists all")
+
+    def walk(self) -> Iterator[ContainerRecord]:
+        """All containers, newest first."""
+        records = [record for i in self._ids() if (record := self._read(i)) is not None]
+        yield from sorted(records, key=lambda record: record.created, reverse=True)
+
+    def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
+        """Give a container another name.  Raises: NameTaken, Invalid."""
+        renamed = msgspec.structs.replace(record, name=self._take_name(name, record.id))
+        self._write(renamed)
+        self._release_name(record.name, record.id)
+        return renamed
+
+    def update(self, record: ContainerRecord) -> None:
+        """Replace what is kept of an existing container."""
+        self._write(record)
+
+    def remove(self, record: ContainerRecord) -> None:
+        """Forget a container and all its files; nothing to do if it is gone."""
+        directory = self.directory(record.id)
+        # Without its record it is no container any more, whatever stops us next.
+        (directory / "record.json").unlink(missing_ok=True)
+        self._release_name(record.name, record.id)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def locked(self, container: str) -> Iterator[None]:
+        """Alone with the container of this full id: starts, stops and removals take turns.
+
+        Raises: NotFound: it is gone.
+        """
+        with _lock(self.directory(container)):
+            yield
+
+    def _take_name(self, name: str, identity: str) -> str:
+        names = self.path / _NAMES
+        names.mkdir(parents=True, exist_ok=True)
+        if name:
+            return self._claim(check_name(name), identity)
+        for attempt in range(100):
+            with contextlib.suppress(NameTaken):
+                return self._claim(friendly_name(attempt), identity)
+        raise Conflict("no free name found", hint="give one with --name")
+
+    def _claim(self, name: str, identity: str) -> str:
+        """Make the name's entry: a symbolic link to the id, which is made whole or not at all."""
+        entry = self.path / _NAMES / name
+        for _ in range(2):
+            try:
+                entry.symlink_to(identity)
+            except FileExistsError:
+                holder = self._holder(name)
+                if holder and self.directory(holder).exists():
+                    raise NameTaken(name, holder) from None
+                # Left by a create that was killed before it made its directory.
+                entry.unlink(missing_ok=True)
+            else:
+                return name
+        raise NameTaken(name, self._holder(name))
+
+    def _holder(self, name: str) -> str:
+        if "/" in name or "\0" in name:
+            return ""
+        try:
+            return str((self.path / _NAMES / name).readlink())
+        except OSError:
+            return ""
+
+    def _release_name(self, name: str, identity: str) -> None:
+        if self._holder(name) == identity:
+            (self.path / _NAMES / name).unlink(missing_ok=True)
+
+    def _ids(self) -> list[str]:
+        try:
+            with os.scandir(self.path) as entries:
+                return [entry.name for entry in entries if _ID.fullmatch(entry.name)]
+        except FileNotFoundError:
+            return []
+
+    def _read(self, identity: str) -> ContainerRecord | None:
+        try:
+            raw = (self.directory(identity) / "record.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(raw, type=ContainerRecord)
+        except msgspec.MsgspecError as error:
+            raise Corrupt(
+                f"the record of container {identity[:12]} is damaged: {error}",
+                hint=f"remove it: corten rm -f {identity[:12]}",
+            ) from None
+
+    def _write(self, record: ContainerRecord) -> None:
+        write_json(self.directory(record.id) / "record.json", record)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace the file at `path` by `value` as JSON: whole or not at all, also after a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(value), indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+@contextlib.contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock.  Raises: NotFound: it is not, or no longer, there."""
+    missing = NotFound(f"no container {directory.name[:12]!r}", hint="corten ps -a lists all")
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise missing from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink == 0:
+            raise missing
+        yield
+    finally:
+        os.close(fd)
