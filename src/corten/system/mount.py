@@ -82,6 +82,58 @@ def mount_error(number: int, doing: str) -> CortenError:
     return Unavailable(message)
 
 
+def try_file_system(kind: str, source: str = "", devices: Sequence[str] = ()) -> bool:
+    """Whether the kernel takes file system `kind`, tried without mounting it anywhere.
+
+    With a `source` (and further `devices`) it is really opened.  Returns whether
+    it had to go through loop devices.  Raises: as :func:`mount`.
+    """
+    if not source:
+        context = _syscall(_FSOPEN, kind.encode(), ctypes.c_uint(_CLOEXEC))
+        if context < 0:
+            raise mount_error(ctypes.get_errno(), f"cannot use {kind}")
+        os.close(context)
+        return False
+    try:
+        _create(kind, source, devices)
+    except Unsupported as error:
+        if os.strerror(errno.ENOTBLK) not in str(error):
+            raise
+    else:
+        return False
+    opened: list[int] = []
+    try:
+        attached = []
+        for path in (source, *devices):
+            device, fd = attach(path)
+            attached.append(device)
+            opened.append(fd)
+        _create(kind, attached[0], attached[1:])
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return True
+
+
+def _create(kind: str, source: str, devices: Sequence[str]) -> None:
+    """Open a file system read-only and let go of it again."""
+    context = _syscall(_FSOPEN, kind.encode(), ctypes.c_uint(_CLOEXEC))
+    if context < 0:
+        raise mount_error(ctypes.get_errno(), f"cannot use {kind}")
+    opened = [context]
+    try:
+        _configure(context, "ro", None, kind)
+        for key, path in (("source", source), *(("device", path) for path in devices)):
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            opened.append(fd)
+            _configure(context, key, f"/proc/self/fd/{fd}", kind)
+        if _syscall(_FSCONFIG, context, ctypes.c_uint(_CREATE), None, None, 0) < 0:
+            raise _explained(context, f"cannot use {kind}")
+    finally:
+        for fd in reversed(opened):
+            os.close(fd)
+
+
 def make_private() -> None:
     """Let no mount made from now on in this mount namespace spread to others, or from them."""
     mount("none", "/", "", MS_REC | MS_PRIVATE)
@@ -130,6 +182,8 @@ def _bind(source: str, target: str, flags: int) -> None:
 
 def _mount_erofs(source: str, target: str, flags: int, options: list[str]) -> None:
     doing = f"cannot mount {source} on {target}"
+    if any("," in option for option in options):
+        raise Unsupported(f"{doing}: a comma in the path", hint="choose another root directory")
     number = _try_mount(source, target, "erofs", flags, ",".join(options))
     if number == 0:
         return
@@ -205,7 +259,7 @@ def _configure(context: int, key: str, value: str | None, target: str) -> None:
     command = _SET_FLAG if value is None else _SET_STRING
     raw = None if value is None else os.fsencode(value)
     if _syscall(_FSCONFIG, context, ctypes.c_uint(command), key.encode(), raw, 0) < 0:
-        raise _explained(context, f"cannot mount overlay on {target}: {key}={value or ''}")
+        raise _explained(context, f"cannot mount on {target}: {key}={value or ''}")
 
 
 def _explained(context: int, doing: str) -> CortenError:

@@ -1,0 +1,71 @@
+"""Sparse members: their holes are not in the tar, so they are written out behind it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from corten.archive.entry import show
+from corten.errors import Unavailable, Unsupported
+from corten.snapshot.tree import LayerTree
+
+PIECE = 1024 * 1024
+_LIMIT = 1 << 40
+"""The most bytes that the sparse members of a layer may be large together."""
+
+
+def expand(tree: LayerTree, tar: Path, data: Path) -> None:
+    """Write `data`: the tar, followed by every sparse member with its holes (as holes).
+
+    The nodes of `tree` then point into it.  Raises: Unsupported: members too large,
+    named; Unavailable: the disk is full.
+    """
+    total = 0
+    for node in tree.sparse:
+        total += node.entry.size
+        if total > _LIMIT:
+            raise Unsupported(f"{show(node.entry.name)}: the layer's sparse files are too large")
+    try:
+        with tar.open("rb") as source, data.open("xb") as target:
+            _expand(tree, source.fileno(), target.fileno())
+            os.fsync(target.fileno())
+    except OSError as error:
+        raise Unavailable(f"cannot write out sparse files: {error.strerror}") from error
+
+
+def _expand(tree: LayerTree, source: int, target: int) -> None:
+    at = os.fstat(source).st_size
+    copy_range(source, 0, target, 0, at)
+    for node in tree.sparse:
+        at = (at + 511) & ~511
+        start, stored = at, node.offset
+        for offset, length in node.entry.sparse or ():
+            copy_range(source, stored, target, start + offset, length)
+            stored += length
+        node.offset = start
+        node.entry = msgspec.structs.replace(node.entry, sparse=None)
+        at = start + node.entry.size
+    os.ftruncate(target, (at + 511) & ~511)
+
+
+def copy_range(source: int, offset: int, target: int, at: int, count: int) -> None:
+    """Copy `count` bytes between files at given offsets, inside the kernel where it can.
+
+    Raises: OSError; EOFError: the source is shorter.
+    """
+    while count:
+        try:
+            done = os.copy_file_range(source, target, count, offset, at)
+        except OSError:
+            break  # across file systems, or one that does not offer it
+        if not done:
+            break
+        offset, at, count = offset + done, at + done, count - done
+    while count:
+        piece = os.pread(source, min(count, PIECE), offset)
+        if not piece:
+            raise EOFError(f"the file ends {count} bytes early")
+        written = os.pwrite(target, piece, at)
+        offset, at, count = offset + written, at + written, count - written

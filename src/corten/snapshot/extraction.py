@@ -1,0 +1,157 @@
+"""Writing a layer's tree out as directories, for where it cannot be mounted.
+
+The tree was checked before; here every file is made anew (``O_EXCL``), by its
+last name only, relative to a directory that was just made.  So no symlink is
+followed and nothing outside of the target can be touched.  Directories get
+their times when they are complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from corten.archive.entry import Entry, show
+from corten.errors import Corrupt, CortenError, Denied, Unavailable, Unsupported
+from corten.snapshot.expansion import copy_range
+from corten.snapshot.tree import LayerTree, Node
+from corten.system.xattr import write_xattrs
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPAQUE = {"trusted.overlay.opaque": b"y"}
+
+
+def extract(tree: LayerTree, tar: Path, target: Path) -> None:
+    """Make the tree below `target`, an empty directory of our own; data comes from `tar`.
+
+    Raises: Denied: no rights to owners, devices or attributes; Unsupported: the
+    file system cannot keep an attribute; Unavailable: the disk is full; Corrupt:
+    the tar ends early.
+    """
+    with tar.open("rb") as source:
+        root = os.open(target, _DIRECTORY)
+        try:
+            _Extraction(source.fileno(), root).run(tree.root)
+        finally:
+            os.close(root)
+
+
+class _Extraction:
+    def __init__(self, source: int, root: int) -> None:
+        self._source = source
+        self._root = root
+        self._paths: dict[int, bytes] = {}
+
+    def run(self, root: Node) -> None:
+        # One descriptor at a time, however deep the tree: the way back up is "..",
+        # which is safe because nobody else moves directories in a draft.
+        here = os.dup(self._root)
+        path: list[bytes] = []
+        levels = [(root, iter(sorted((root.children or {}).items())))]
+        try:
+            while True:
+                node, items = levels[-1]
+                item = next(items, None)
+                if item is None:
+                    self._guarded(node.entry, self._finish_directory, node, here)
+                    levels.pop()
+                    if not levels:
+                        return
+                    path.pop()
+                    above = os.open(b"..", _DIRECTORY, dir_fd=here)
+                    os.close(here)
+                    here = above
+                    continue
+                name, child = item
+                self._guarded(child.entry, self._make, child, name, here, path)
+                if child.children is not None:
+                    below = os.open(name, _DIRECTORY, dir_fd=here)
+                    os.close(here)
+                    here = below
+                    path.append(name)
+                    levels.append((child, iter(sorted(child.children.items()))))
+        finally:
+            os.close(here)
+
+    def _guarded(self, entry: Entry, call: object, *arguments: object) -> None:
+        try:
+            call(*arguments)  # type: ignore[operator]
+        except (OSError, EOFError) as error:
+            raise _failure(entry, error) from error
+
+    def _make(self, node: Node, name: bytes, here: int, path: list[bytes]) -> None:
+        entry = node.entry
+        if node.nlink:
+            os.link(self._paths[id(node)], name, src_dir_fd=self._root, dst_dir_fd=here)
+            return
+        node.nlink = 1
+        match entry.kind:
+            case "directory":
+                os.mkdir(name, 0o700, dir_fd=here)
+                return
+            case "file":
+                self._file(node, name, here)
+            case "symlink":
+                os.symlink(entry.linkname, name, dir_fd=here)
+            case "fifo":
+                os.mkfifo(name, 0o600, dir_fd=here)
+            case _:
+                form = stat.S_IFCHR if entry.kind == "char" else stat.S_IFBLK
+                device = os.makedev(entry.major, entry.minor)
+                os.mknod(name, form | 0o600, device, dir_fd=here)
+        self._paths[id(node)] = b"/".join([*path, name])
+        if entry.kind == "file" or node.whiteout:
+            return
+        if entry.uid or entry.gid:
+            os.chown(name, entry.uid, entry.gid, dir_fd=here, follow_symlinks=False)
+        if entry.kind != "symlink":
+            os.chmod(name, entry.mode, dir_fd=here)
+        if entry.xattrs:
+            write_xattrs(b"/proc/self/fd/%d/%b" % (here, name), entry.xattrs)
+        os.utime(name, ns=(entry.mtime_ns,) * 2, dir_fd=here, follow_symlinks=False)
+
+    def _file(self, node: Node, name: bytes, here: int) -> None:
+        entry = node.entry
+        fd = os.open(name, _NEW_FILE, 0o600, dir_fd=here)
+        try:
+            if entry.sparse is not None:
+                at = node.offset
+                for offset, length in entry.sparse:
+                    copy_range(self._source, at, fd, offset, length)
+                    at += length
+                os.ftruncate(fd, entry.size)
+            elif entry.size:
+                copy_range(self._source, node.offset, fd, 0, entry.size)
+            _set_metadata(entry, fd)
+        finally:
+            os.close(fd)
+
+    def _finish_directory(self, node: Node, here: int) -> None:
+        if node.opaque:
+            write_xattrs(here, _OPAQUE)
+        _set_metadata(node.entry, here)
+
+
+def _set_metadata(entry: Entry, fd: int) -> None:
+    # In this order: a new owner drops the set-user-id bit and file capabilities.
+    if entry.uid or entry.gid:
+        os.fchown(fd, entry.uid, entry.gid)
+    os.fchmod(fd, entry.mode)
+    if entry.xattrs:
+        write_xattrs(fd, entry.xattrs)
+    os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _failure(entry: Entry, error: OSError | EOFError) -> CortenError:
+    name = show(entry.name) or "a directory"
+    if isinstance(error, EOFError):
+        return Corrupt(f"the layer's tar ends within {name}")
+    message = f"cannot extract {name}: {error.strerror}"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return Denied(message, hint="owners, devices and attributes of a layer need root")
+    if error.errno in (errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.EOVERFLOW, errno.EINVAL):
+        return Unsupported(message, hint="the file system under the root directory cannot keep it")
+    return Unavailable(message)

@@ -1,0 +1,270 @@
+"""What a driver keeps on disk: applied layers and snapshots, and how they appear and go.
+
+ROOT/layers/DRIVER/HEX        one applied layer; ``layer.json`` describes it
+ROOT/snapshots/KEY            one snapshot; ``snapshot.json``, and ``upper``, ``work``
+                              unless it is read-only
+
+A directory is made under another name and renamed, so a half-made one is never
+seen; going away it is renamed first.  A draft is locked while somebody works in
+it, so what a crash left behind can be told from it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from corten.errors import Conflict, Corrupt, Invalid, NotFound
+from corten.oci.digest import Digest
+from corten.snapshot.protocols import Snapshot
+from corten.snapshot.skeleton import NAME as SKELETON
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_DRAFT = ".new-"
+_DOOMED = ".old-"
+
+
+class RootMetadata(msgspec.Struct, frozen=True):
+    """Metadata that a layer gives to the root directory.  Times in nanoseconds."""
+
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+
+
+class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What ``layer.json`` says.
+
+    ``checksum`` is the SHA-256 of the index (erofs), ``data_size`` the size of the
+    file that the index points into; ``root`` is None where the layer leaves the
+    root directory alone.
+    """
+
+    driver: str
+    whiteouts: bool = False
+    root: RootMetadata | None = None
+    checksum: str = ""
+    data_size: int = 0
+
+
+class _SnapshotRecord(msgspec.Struct, frozen=True):
+    driver: str
+    layers: tuple[str, ...]
+    readonly: bool
+
+
+class Holdings:
+    """The directories of one driver under one root.  Threads and processes may share them."""
+
+    def __init__(self, root: Path, driver: str) -> None:
+        self.driver = driver
+        self.layers = root / "layers" / driver
+        self.snapshots = root / "snapshots"
+
+    def layer(self, diff_id: Digest) -> Path:
+        """Where the layer is or would be."""
+        return self.layers / diff_id.encoded
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether the layer is applied."""
+        return (self.layer(diff_id) / "layer.json").is_file()
+
+    def layer_record(self, diff_id: Digest) -> LayerRecord:
+        """What is known of a layer.  Raises: NotFound; Corrupt: its record is unreadable."""
+        path = self.layer(diff_id) / "layer.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=LayerRecord)
+        except FileNotFoundError:
+            raise NotFound(
+                f"layer {diff_id.short} is not applied", hint="pull or load the image again"
+            ) from None
+        except msgspec.DecodeError as error:
+            raise Corrupt(f"the record of layer {diff_id.short} is damaged: {error}") from error
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """A directory to make a layer in; gone at the end of the block unless published."""
+        with _draft(self.layers) as path:
+            yield path
+
+    def publish(self, draft: Path, diff_id: Digest, record: LayerRecord) -> None:
+        """Turn a finished draft into the layer; if it is there already, drop the draft."""
+        _write_durably(draft / "layer.json", msgspec.json.encode(record))
+        _sync_directory(draft)
+        if _rename(draft, self.layer(diff_id)):
+            _sync_directory(self.layers)
+
+    def add_snapshot(self, snapshot: Snapshot, root: RootMetadata | None) -> Path:
+        """Make a snapshot's directory.  Raises: Conflict: the key is in use; Invalid."""
+        path = self._snapshot_path(snapshot.key)
+        if path.exists():
+            raise Conflict(f"a snapshot {snapshot.key} exists already")
+        layers = tuple(str.__str__(layer) for layer in snapshot.layers)
+        record = _SnapshotRecord(self.driver, layers, snapshot.readonly)
+        with _draft(self.snapshots) as draft:
+            draft.chmod(0o700)
+            if not snapshot.readonly:
+                (draft / "work").mkdir(mode=0o700)
+                upper = draft / "upper"
+                upper.mkdir(mode=0o755)
+                if root is not None:
+                    os.chown(upper, root.uid, root.gid)
+                    upper.chmod(root.mode)
+                    os.utime(upper, ns=(root.mtime_ns, root.mtime_ns))
+                else:
+                    upper.chmod(0o755)
+            (draft / "snapshot.json").write_bytes(msgspec.json.encode(record))
+            if not _rename(draft, path):
+                raise Conflict(f"a snapshot {snapshot.key} exists already")
+        return path
+
+    def snapshot(self, key: str) -> tuple[Path, Snapshot]:
+        """A snapshot's directory and what it consists of.  Raises: NotFound, Invalid."""
+        path = self._snapshot_path(key)
+        record = _read_snapshot(path)
+        if record is None:
+            raise NotFound(f"there is no snapshot {key}")
+        if record.driver != self.driver:
+            raise NotFound(
+                f"snapshot {key} was made by the {record.driver} driver, not {self.driver}",
+                hint=f"use --storage-driver {record.driver}",
+            )
+        layers = tuple(Digest(text) for text in record.layers)
+        return path, Snapshot(key, layers, record.readonly)
+
+    def walk_snapshots(self) -> Iterator[Snapshot]:
+        """All snapshots of this driver, by key."""
+        for path in _listed(self.snapshots):
+            record = _read_snapshot(path)
+            if record is not None and record.driver == self.driver:
+                layers = tuple(Digest(text) for text in record.layers)
+                yield Snapshot(path.name, layers, record.readonly)
+
+    def remove_snapshot(self, key: str) -> None:
+        """Forget a snapshot, if there is one."""
+        _remove(self._snapshot_path(key))
+
+    @contextmanager
+    def locked(self, *, exclusive: bool) -> Iterator[None]:
+        """Keep layers from being pruned (shared), or snapshots from being made (exclusive)."""
+        self.layers.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.layers / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
+
+    def prune(self, keep: set[str]) -> int:
+        """Forget layers whose hex is not in `keep` nor under a snapshot, and what crashes left."""
+        with self.locked(exclusive=True):
+            for snapshot in self.walk_snapshots():
+                keep.update(layer.encoded for layer in snapshot.layers)
+            unused = [path for path in _listed(self.layers) if path.name not in keep]
+            for path in unused:
+                _remove(path)
+        for directory in (self.layers, self.snapshots):
+            _sweep(directory)
+        return len(unused)
+
+    def _snapshot_path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key) or key == SKELETON:
+            raise Invalid(f"{key!r} cannot be a snapshot's key")
+        return self.snapshots / key
+
+
+def _read_snapshot(path: Path) -> _SnapshotRecord | None:
+    try:
+        return msgspec.json.decode((path / "snapshot.json").read_bytes(), type=_SnapshotRecord)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"the record of snapshot {path.name} is damaged: {error}") from error
+
+
+@contextmanager
+def _draft(directory: Path) -> Iterator[Path]:
+    directory.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=directory))
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        path.chmod(0o755)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(fd)
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        paths = sorted(directory.iterdir())
+    except FileNotFoundError:
+        return []
+    return [path for path in paths if not path.name.startswith(".") and path.name != SKELETON]
+
+
+def _rename(draft: Path, path: Path) -> bool:
+    try:
+        draft.rename(path)
+    except OSError:
+        if not path.exists():
+            raise
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    doomed = Path(tempfile.mkdtemp(prefix=_DOOMED, dir=path.parent)) if path.exists() else None
+    if doomed is None:
+        return
+    try:
+        path.rename(doomed / path.name)
+    except FileNotFoundError:
+        pass  # somebody else removes it
+    finally:
+        shutil.rmtree(doomed)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove drafts and doomed directories that nobody holds any more."""
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        if path.name.startswith((_DRAFT, _DOOMED)):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(fd)
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,76 @@
+"""The directory under every writable snapshot that has the mountpoints a container needs.
+
+A container's runtime creates missing mountpoints.  Where an overlay is its root
+file system they would land in the writable directory and so in the next layer;
+instead they are there already, at the bottom of the stack.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from corten.snapshot.protocols import Mount
+
+DIRECTORIES = ("dev", "etc", "proc", "sys")
+FILES = ("etc/hostname", "etc/hosts", "etc/resolv.conf")
+NAME = "skeleton"
+
+
+def skeleton(snapshots: Path) -> Path:
+    """The constant skeleton in the directory `snapshots`, made on first use."""
+    path = snapshots / NAME
+    if not path.is_dir():
+        snapshots.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".skeleton-", dir=snapshots))
+        make_mountpoints(draft, directories=DIRECTORIES, files=FILES)
+        for place in sorted(draft.rglob("*"), reverse=True):
+            os.utime(place, (0, 0))
+        draft.chmod(0o755)
+        os.utime(draft, (0, 0))
+        try:
+            draft.rename(path)
+        except OSError:  # another process was faster
+            _discard(draft)
+    return path
+
+
+def make_mountpoints(
+    root: Path, *, directories: Iterable[str] = (), files: Iterable[str] = ()
+) -> None:
+    """Make directories and empty files, with what leads to them, under `root`.
+
+    Meant for a directory that nothing but corten writes to: symlinks in it are followed.
+    """
+    for name in directories:
+        (root / name.lstrip("/")).mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name in files:
+        path = root / name.lstrip("/")
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.touch(mode=0o644)
+
+
+def underlay(mounts: Sequence[Mount], directory: Path) -> tuple[Mount, ...]:
+    """`mounts` with `directory` as one more layer at the very bottom of the overlay.
+
+    So a bind mount finds its mountpoint where the image has none, and it leaves
+    nothing in the writable directory.  Mounts without an overlay stay as they are.
+    """
+    changed = []
+    for mount in mounts:
+        if mount.type == "overlay" and not mount.target:
+            lower = [i for i, text in enumerate(mount.options) if text.startswith("lowerdir+=")]
+            options = list(mount.options)
+            options.insert(lower[-1] + 1, f"lowerdir+={directory}")
+            changed.append(mount._replace(options=tuple(options)))
+        else:
+            changed.append(mount)
+    return tuple(changed)
+
+
+def _discard(directory: Path) -> None:
+    import shutil
+
+    shutil.rmtree(directory, ignore_errors=True)

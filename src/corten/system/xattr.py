@@ -1,0 +1,33 @@
+"""Extended attributes of files, the place given by descriptor or path, symlinks not followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+
+def read_xattrs(place: int | str | bytes) -> dict[str, bytes]:
+    """All attributes of a file; none where the file system has none.  Raises: OSError."""
+    follow = isinstance(place, int)
+    try:
+        names = os.listxattr(place, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return {}
+        raise
+    found = {}
+    for name in names:
+        try:
+            found[name] = os.getxattr(place, name, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno != errno.ENODATA:  # it went away in between
+                raise
+    return found
+
+
+def write_xattrs(place: int | str | bytes, xattrs: Mapping[str, bytes]) -> None:
+    """Set attributes on a file.  Raises: OSError."""
+    follow = isinstance(place, int)
+    for name, value in xattrs.items():
+        os.setxattr(place, name, value, follow_symlinks=follow)
