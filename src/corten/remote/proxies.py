@@ -1,4 +1,4 @@
-"""Which way out: loopback or not, and the proxy that the environment names."""
+"""Which way out: the proxy that the environment names, or none."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from corten.errors import Invalid
+from corten.wire.hosts import Number, hostname, is_loopback, number
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-def is_loopback(address: str) -> bool:
-    """Whether ``host[:port]`` is this machine's loopback by name or number."""
-    name = _hostname(address)
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    number = _number(name)
-    return number is not None and number.is_loopback
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str:
@@ -48,42 +40,28 @@ def _setting(environ: Mapping[str, str], name: str) -> str:
     return environ.get(name) or environ.get(name.upper(), "")
 
 
-def _hostname(address: str) -> str:
-    try:
-        return urlsplit(f"//{address}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _number(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
 def _excluded(address: str, scheme: str, no_proxy: str) -> bool:
-    name = _hostname(address)
+    name = hostname(address)
     port = urlsplit(f"//{address}").port or _DEFAULT_PORTS.get(scheme)
-    number = _number(name)
+    address_number = number(name)
     for entry in filter(None, (part.strip().lower() for part in no_proxy.split(","))):
         if entry == "*":
             return True
-        if number is not None and "/" in entry:
-            if _in_network(number, entry):
+        if address_number is not None and "/" in entry:
+            if _in_network(address_number, entry):
                 return True
             continue
         host, colon, wanted = entry.rpartition(":") if entry.count(":") == 1 else (entry, "", "")
         if colon and wanted != str(port):
             continue
         suffix = host.strip("[]").removeprefix("*").removeprefix(".")
-        if name == suffix or (number is None and name.endswith(f".{suffix}")):
+        if name == suffix or (address_number is None and name.endswith(f".{suffix}")):
             return True
     return False
 
 
-def _in_network(number: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str) -> bool:
+def _in_network(address: Number, network: str) -> bool:
     try:
-        return number in ipaddress.ip_network(network, strict=False)
+        return address in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False

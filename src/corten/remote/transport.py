@@ -17,10 +17,11 @@ from corten import __version__
 from corten.errors import CortenError, Denied, Invalid, Unavailable
 from corten.oci.reference import DOCKER_HUB
 from corten.remote.failures import explain
-from corten.remote.proxies import is_loopback, proxy_for
+from corten.remote.proxies import proxy_for
 from corten.wire import client
 from corten.wire.challenge import Scope
 from corten.wire.dialogue import Credentials, Dialogue, Session
+from corten.wire.hosts import is_loopback
 from corten.wire.messages import DOCUMENT_LIMIT, Headers, Request, Response, resolve_target
 
 if TYPE_CHECKING:

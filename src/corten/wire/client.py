@@ -55,8 +55,12 @@ def resolve(name: str, reference: str) -> Dialogue[Descriptor]:
     target = routes.manifest(name, reference).path
     response = yield Request(method="HEAD", target=target, headers=(_MANIFEST_ACCEPT,))
     what = f"{name}{'@' if ':' in reference else ':'}{reference}"
-    if response.status == 404 and ":" in reference:
-        size = yield from stat_blob(name, Digest(reference))
+    if ":" in reference and response.status in (404, 500):
+        # docker-registry 2.8 answers 500 for a digest that is a blob's.
+        try:
+            size = yield from stat_blob(name, Digest(reference))
+        except NotFound:
+            raise decode(response, what) from None
         return Descriptor(media_type=media.OCTET_STREAM, digest=Digest(reference), size=size)
     if response.status in (401, 403, 404, 429):
         # A HEAD has no body that could say more.

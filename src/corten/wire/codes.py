@@ -21,6 +21,7 @@ from corten.errors import (
     Unavailable,
     Unsupported,
 )
+from corten.oci.codec import canonical_json
 from corten.wire.messages import Response
 
 
@@ -163,7 +164,7 @@ def encode(error: CortenError) -> tuple[int, bytes]:
     said: dict[str, Any] = {"code": code, "message": str(error)}
     if detail is not None:
         said["detail"] = detail
-    return status, msgspec.json.encode({"errors": [said]})
+    return status, canonical_json({"errors": [said]})
 
 
 class Complaint(msgspec.Struct):
