@@ -93,6 +93,13 @@ def _fast_images(root: str, repository: str, flags: set[str]) -> str | None:
         from corten.config.root import default_root
 
         where = root or default_root(os.environ)
-        return listing(where, Wanted(repository=repository, **dict.fromkeys(flags, True)))
+        wanted = Wanted(
+            repository,
+            quiet="quiet" in flags,
+            everything="everything" in flags,
+            no_trunc="no_trunc" in flags,
+            digests="digests" in flags,
+        )
+        return listing(where, wanted)
     except Exception:
         return None
