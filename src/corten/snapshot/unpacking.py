@@ -1,0 +1,302 @@
+"""A sink that makes layers mountable while they come in.
+
+`UnpackingSink` wraps the local store.  A layer's bytes go to the store as they
+are; inflated, in a second thread, they go to the store again as the layer's tar
+(a blob named by its diff id) and to the driver, which indexes them on the way.
+So a pull is over when the last byte has arrived.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Protocol, Self
+
+from corten.archive.compression import MAGIC, Inflater, detect, inflater
+from corten.content.protocols import PIECE, Buffer, Ingest, Locates, Sink, Source
+from corten.errors import Corrupt, NotFound
+from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+from corten.oci.image_config import CONFIG_LIMIT, parse_config
+from corten.oci.manifest import MANIFEST_LIMIT, Index, Manifest, parse_document
+from corten.snapshot.protocols import Feeds, LayerFeed, Snapshotter
+
+DIFF_ID = "diff-id"
+"""The kind of fact that keeps a layer blob's diff id."""
+
+_DEPTH = 8
+
+
+class FactStore(Source, Sink, Locates, Protocol):
+    """What unpacking needs of the local store."""
+
+    def remember(self, kind: str, digest: Digest, value: str) -> None:
+        """Keep a fact about a blob."""
+
+    def recall(self, kind: str, digest: Digest) -> str | None:
+        """A fact that was kept, or None."""
+
+
+class UnpackingSink:
+    """The local store as a sink whose layers are applied when they are committed."""
+
+    def __init__(self, store: FactStore, snapshotter: Snapshotter) -> None:
+        self._store = store
+        self._snapshotter = snapshotter
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there; a layer that is, but was never applied, is applied now."""
+        if not self._store.has(descriptor):
+            return False
+        if media.is_layer(descriptor.media_type) and self._diff_id(descriptor) is None:
+            self._unpack_stored(descriptor)
+        return True
+
+    def ingest(self, descriptor: Descriptor | None = None, name: str = "") -> Ingest:
+        """As :meth:`corten.content.protocols.Sink.ingest`."""
+        inner = self._store.ingest(descriptor, name)
+        if (
+            descriptor is None
+            or not media.is_layer(descriptor.media_type)
+            or self._diff_id(descriptor) is not None
+        ):
+            return inner
+        return _LayerIngest(self, inner, descriptor)
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """As :meth:`corten.content.protocols.Sink.tag`.
+
+        Raises: Corrupt: a layer does not unpack to what the image's configuration
+        says (OCI image, config.md, "rootfs").
+        """
+        self._check(descriptor)
+        self._store.tag(name, descriptor)
+
+    def _diff_id(self, descriptor: Descriptor) -> Digest | None:
+        """The layer's diff id if it is known and everything is in place, else None."""
+        known = self._store.recall(DIFF_ID, descriptor.digest)
+        if known is None:
+            return None
+        diff_id = Digest(known)
+        if not self._snapshotter.has(diff_id):
+            return None
+        try:
+            self._store.locate(Descriptor(media_type=media.OCI_LAYER, digest=diff_id, size=0))
+        except NotFound:
+            return None
+        return diff_id
+
+    def _unpack_stored(self, descriptor: Descriptor) -> None:
+        with _Unpacking(self._store, self._snapshotter, descriptor) as unpacking:
+            with self._store.open(descriptor) as reader:
+                while piece := reader.read(PIECE):
+                    unpacking.write(piece)
+            unpacking.end()
+            unpacking.apply(descriptor)
+
+    def _check(self, descriptor: Descriptor) -> None:
+        if descriptor.media_type not in media.DOCUMENTS:
+            return
+        raw = self._read(descriptor, MANIFEST_LIMIT)
+        document = parse_document(raw, descriptor.media_type)
+        if isinstance(document, Index):
+            for child in document.manifests:
+                if self._store.has(child):
+                    self._check(child)
+        elif document.config.media_type in media.CONFIGS:
+            self._check_layers(document)
+
+    def _check_layers(self, manifest: Manifest) -> None:
+        config = parse_config(self._read(manifest.config, CONFIG_LIMIT))
+        layers = manifest.layers
+        if len(config.diff_ids) != len(layers):
+            raise Corrupt(
+                f"the image has {len(layers)} layers, "
+                f"but its configuration names {len(config.diff_ids)}"
+            )
+        for layer, wanted in zip(layers, config.diff_ids, strict=True):
+            if not self.has(layer):
+                continue  # one that must not be distributed; what is missing is tag's to refuse
+            found = self._store.recall(DIFF_ID, layer.digest)
+            if found != wanted:
+                raise Corrupt(
+                    f"layer {layer.digest.short} unpacks to {found}, "
+                    f"but the image's configuration says {wanted}"
+                )
+
+    def _read(self, descriptor: Descriptor, limit: int) -> bytes:
+        """A whole document.  Raises: Corrupt: larger than `limit` bytes."""
+        pieces, size = [], 0
+        with self._store.open(descriptor) as reader:
+            while piece := reader.read(PIECE):
+                size += len(piece)
+                if size > limit:
+                    raise Corrupt(f"{descriptor.digest.short} is larger than {limit} bytes")
+                pieces.append(piece)
+        return b"".join(pieces)
+
+
+class _LayerIngest:
+    """A layer on its way in: to the store, and through an `_Unpacking`."""
+
+    def __init__(self, sink: UnpackingSink, inner: Ingest, descriptor: Descriptor) -> None:
+        self._sink = sink
+        self._inner = inner
+        self._unpacking: _Unpacking | None = None
+        self._descriptor = descriptor
+        self.offset = inner.offset
+
+    def write(self, data: Buffer, /) -> int:
+        """As `Ingest.write`.  Raises also: Corrupt, Invalid, Unsupported: by what the layer holds."""
+        count = self._inner.write(data)
+        self.offset = self._inner.offset
+        if self._unpacking is not None:
+            self._unpacking.write(data)
+        return count
+
+    def commit(self, expected: Digest | None = None) -> Descriptor:
+        """As `Ingest.commit`; the layer is applied when it returns."""
+        if self._unpacking is None:
+            # It went on where an earlier ingest stopped: its beginning is only in the store.
+            committed = self._inner.commit(expected)
+            self._sink._unpack_stored(self._descriptor)
+            return committed
+        self._unpacking.end()
+        committed = self._inner.commit(expected)
+        self._unpacking.apply(self._descriptor)
+        return committed
+
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        self.offset = self._inner.offset
+        if self.offset == 0:
+            self._unpacking = _Unpacking(
+                self._sink._store, self._sink._snapshotter, self._descriptor
+            )
+            self._unpacking.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._unpacking is not None:
+                self._unpacking.__exit__(kind, error, trace)
+        finally:
+            self._inner.__exit__(kind, error, trace)
+
+
+class _Unpacking:
+    """Inflates a layer in the caller's thread; stores and indexes the tar in another."""
+
+    def __init__(self, store: FactStore, snapshotter: Snapshotter, layer: Descriptor) -> None:
+        self._store = store
+        self._snapshotter = snapshotter
+        self._layer = layer
+        self._head = b""
+        self._inflater: Inflater | None = None
+        self._tar: Ingest | None = None
+        self._feed: LayerFeed | None = None
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
+        self._failure: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._stack = ExitStack()
+
+    def write(self, data: Buffer) -> None:
+        """The next bytes as they came.  Raises: Corrupt, Invalid, Unsupported."""
+        if self._inflater is None:
+            self._head += bytes(data)
+            if len(self._head) < MAGIC:
+                return
+            data, self._head = self._head, b""
+            self._begin(data)
+        assert self._inflater is not None
+        self._inflater.feed(data if not isinstance(data, bytearray) else bytes(data))
+        self._check()
+
+    def end(self) -> None:
+        """There are no more.  Raises: Corrupt: it ends early; Invalid, Unsupported."""
+        if self._inflater is None:
+            self._begin(self._head)
+            assert self._inflater is not None
+            self._inflater.feed(self._head)
+        assert self._inflater is not None
+        self._inflater.finish()
+        self._join()
+        self._check()
+
+    def apply(self, committed: Descriptor) -> Digest:
+        """Commit the tar, apply the layer, remember its diff id."""
+        tar = committed if self._tar is None else self._tar.commit()
+        path = self._store.locate(tar)
+        if self._feed is not None:
+            self._feed.finish(tar.digest, path)
+        else:
+            self._snapshotter.apply(tar.digest, path)
+        self._store.remember(DIFF_ID, committed.digest, str.__str__(tar.digest))
+        return tar.digest
+
+    def _begin(self, head: Buffer) -> None:
+        compression = detect(bytes(head[:MAGIC]))
+        self._inflater = inflater(compression, self._put)
+        if isinstance(self._snapshotter, Feeds):
+            self._feed = self._stack.enter_context(_feeding(self._snapshotter))
+        # A layer that came uncompressed is its own tar.
+        if compression or self._layer.digest.algorithm != "sha256":
+            self._tar = self._stack.enter_context(self._store.ingest())
+        self._thread = threading.Thread(target=self._run, name="corten-unpacking", daemon=True)
+        self._thread.start()
+
+    def _put(self, piece: bytes) -> None:
+        self._check()
+        self._pieces.put(piece)
+
+    def _run(self) -> None:
+        try:
+            while (piece := self._pieces.get()) is not None:
+                if self._tar is not None:
+                    self._tar.write(piece)
+                if self._feed is not None:
+                    self._feed.feed(piece)
+        except BaseException as error:
+            self._failure = error
+            while self._pieces.get() is not None:
+                pass
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._join()
+        self._stack.__exit__(kind, error, trace)
+
+
+@contextmanager
+def _feeding(snapshotter: Feeds) -> Iterator[LayerFeed]:
+    feed = snapshotter.feeding()
+    try:
+        yield feed
+    finally:
+        feed.abort()
