@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 from corten.cli.frame import Entry
 
+_REGISTRIES = "Registries"
 _SYSTEM = "System"
 COMMANDS: Mapping[str, Entry] = {
+    "registry": Entry("registry", "Run a registry", _REGISTRIES),
     "completion": Entry("completion", "Print the completion script of a shell", _SYSTEM),
     "version": Entry("version", "Print the versions of corten and of what it uses", _SYSTEM),
 }

@@ -1,0 +1,11 @@
+"""``corten registry``: the group."""
+
+from __future__ import annotations
+
+from corten.cli.frame import Entry, group
+
+command = group(
+    "registry",
+    "Run a registry.",
+    {"serve": Entry("registry_serve", "Serve a registry: one process, files and SQLite")},
+)
