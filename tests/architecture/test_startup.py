@@ -1,0 +1,96 @@
+"""Start-up is a feature: what fast commands may import, and what they may cost."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.commands import COMMAND, corten, environment
+
+HEAVY = {
+    "asyncio",
+    "cryptography",
+    "email",
+    "http.client",
+    "isal",
+    "multiprocessing",
+    "rich",
+    "socket",
+    "sqlalchemy",
+    "ssl",
+    "starlette",
+    "urllib3",
+    "uvicorn",
+    "xml",
+    "zstandard",
+}
+"""Never before a command needs them."""
+
+FRAME = {"click", "dataclasses", "inspect", "json", "msgspec", "subprocess", "threading"}
+"""Not on the fast path either: the listing is answered with SQLite alone."""
+
+_PROBE = """
+import json, sys
+sys.argv = ["corten", *sys.argv[1:]]
+from corten.cli.entry import main
+try:
+    status = main()
+finally:
+    sys.stdout.flush()
+    sys.stderr.write("\\n" + json.dumps([status, sorted(sys.modules)]))
+"""
+
+
+def imported(root: Path, *arguments: str) -> set[str]:
+    """The modules that a command has imported at its end; its status must be 0."""
+    result = subprocess.run(
+        [sys.executable, "-c", _PROBE, *arguments],
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    status, modules = json.loads(result.stderr.splitlines()[-1])
+    assert status == 0, result.stderr
+    return set(modules)
+
+
+def cpu(*arguments: str, root: Path, runs: int = 7) -> float:
+    """Milliseconds of CPU that a command costs: the least of some runs."""
+    costs = []
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [*COMMAND, *arguments], env=environment(root), stdout=subprocess.DEVNULL, check=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(costs) * 1000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("version", "--help"), ("completion", "bash"), ("registry", "--help")],
+    ids=" ".join,
+)
+def test_help_and_completion_import_nothing_heavy(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert not imported(tmp_path, *arguments) & HEAVY
+
+
+def test_importing_the_package_imports_nothing_of_it() -> None:
+    code = "import sys, corten; print([m for m in sys.modules if m.startswith('corten.')])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_help_costs_little(tmp_path: Path) -> None:
+    assert cpu("--help", root=tmp_path) < 150
+    assert corten("--help", root=tmp_path).returncode == 0
