@@ -166,7 +166,8 @@ def _stream_errors(compression: str) -> tuple[type[Exception], ...]:
     if compression == "gzip":
         from isal import igzip_lib
 
-        return (igzip_lib.IsalError, EOFError)
+        failure: Any = igzip_lib.IsalError  # its stub calls it an instance
+        return (failure, EOFError)
     if compression == "bzip2":
         return (OSError, ValueError, EOFError)
     import lzma

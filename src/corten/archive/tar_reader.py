@@ -73,9 +73,7 @@ class TarScanner:
         self._sparse_numbers: list[bytes] = []
         self._global: dict[bytes, bytes] = {}
         self._sparse: _Sparse | None = None
-        self._sums: dict[bytes, int] = {}
         self._ids: dict[bytes, tuple[int, int, int]] = {}
-        self._numbers: dict[bytes, int] = {}
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Member]:
         """The members whose headers end in `data`.  Raises: Invalid, Unsupported."""
@@ -144,19 +142,25 @@ class TarScanner:
 
     def _header(self, block: bytes, after: int) -> Member | None:
         name, ids, size, mtime, check, flag, link, magic, devices, prefix, rest = _unpack(block)
-        # The low half of Adler-32 is one plus the sum of the bytes, modulo 65521.
-        expected = self._sums.get(check)
-        if expected is None:
-            expected = self._remember_sum(check)
-        if adler32(block) & 0xFFFF != expected:
+        try:
+            # The usual form of a number, taken without a detour; all others below.
+            length = int(size[:11], 8) if size[:11].isdigit() and not size[11] else -1
+            seconds = int(mtime[:11], 8) if mtime[:11].isdigit() and not mtime[11] else -1
+            # The low half of Adler-32 is one plus the sum of the bytes, modulo 65521.
+            stated = int(check[:6], 8) - 256 + (adler32(check) & 0xFFFF)
+            wrong = ((adler32(block) & 0xFFFF) - stated) % 65521
+        except ValueError:
+            length = seconds = -1
+            wrong = 1
+        if wrong:
             fields.check_sum(block)
+        if length < 0:
+            length = fields.checked_size(number(size, "a size"))
+        if seconds < 0:
+            seconds = fields.checked_time(number(mtime, "a time"))
         owner = self._ids.get(ids)
         if owner is None:
             owner = self._remember_ids(ids)
-        seconds = self._numbers.get(mtime)
-        if seconds is None:
-            seconds = self._remember_time(mtime)
-        length = fields.checked_size(number(size, "a size"))
         if flag in _EXTENSIONS:
             self._begin_extension(flag, length)
             return None
@@ -204,13 +208,6 @@ class TarScanner:
         self.gap = (stored + 511) & ~511
         return msgspec.structs.replace(entry, kind="directory", size=0), after, 0
 
-    def _remember_sum(self, check: bytes) -> int:
-        if len(self._sums) >= _CACHE:
-            self._sums.clear()
-        value = (number(check, "a header's checksum") - 8 * 32 + sum(check) + 1) % 65521
-        self._sums[check] = value
-        return value
-
     def _remember_ids(self, ids: bytes) -> tuple[int, int, int]:
         if len(self._ids) >= _CACHE:
             self._ids.clear()
@@ -221,13 +218,6 @@ class TarScanner:
         )
         self._ids[ids] = owner
         return owner
-
-    def _remember_time(self, mtime: bytes) -> int:
-        if len(self._numbers) >= _CACHE:
-            self._numbers.clear()
-        value = fields.checked_time(number(mtime, "a time"))
-        self._numbers[mtime] = value
-        return value
 
     def _begin_extension(self, flag: int, length: int) -> None:
         if length > fields.EXTENSION_LIMIT:
