@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from corten.runtime.protocols import Bind
+from corten.snapshot.mounting import mount_all
 from corten.snapshot.protocols import Mount
 from corten.snapshot.skeleton import make_mountpoints, underlay
-from corten.system.mount import mount_options
 
 
 def assemble(
     mounts: Sequence[Mount], root: Path, binds: Iterable[Bind] = (), mountpoints: Path | None = None
 ) -> None:
-    """Make `mounts`, in order, below the existing directory `root`.
+    """Make `mounts`, in order, so that the tree is at the existing directory `root`.
 
     What the targets of `binds` need is made in the directory `mountpoints` and laid under
     the tree, so that nothing of it comes into the tree's writable layer.
@@ -28,8 +28,7 @@ def assemble(
         folders = [bind.target for bind in wanted if not _is_file(bind)]
         make_mountpoints(mountpoints, directories=folders, files=files)
         mounts = underlay(mounts, mountpoints)
-    for mount in mounts:
-        mount_options(mount.type, mount.source, str(root) + mount.target, mount.options)
+    mount_all(mounts, root)
 
 
 def _is_file(bind: Bind) -> bool:

@@ -26,7 +26,7 @@ from pathlib import Path
 from corten.errors import Cancelled, Conflict, Invalid
 from corten.events.job import Job
 from corten.runtime.assembly import assemble
-from corten.runtime.failures import has_failed, read_failure
+from corten.runtime.failures import read_failure
 from corten.runtime.protocols import Bind, OnOutput, Process, Sandbox
 from corten.runtime.specification import Isolation, runtime_config
 from corten.runtime.users import resolve_user
@@ -71,13 +71,15 @@ class CrunExecutor:
         with self._bundle(key) as bundle:
             crun = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
             try:
-                status = _follow(crun, _command_only(output, bundle / "log"), job)
+                relay = _Relay(output)
+                status = _follow(crun, relay, job)
             except BaseException:
                 self._kill(key, bundle, crun)
                 raise
             error = read_failure(bundle / "log", process.args[0])
             if error is not None:
                 raise error
+            relay.flush()
             return status if status >= 0 else 128 - status
 
     def sweep(self) -> int:
@@ -156,7 +158,7 @@ class CrunExecutor:
 
     def _remove_remains(self, key: str, bundle: Path) -> None:
         """What a killed crun left: processes, control groups, its record."""
-        _kill_group(self._cgroup(key))
+        kill_group(self._cgroup(key))
         shutil.rmtree(self._run / "crun" / key, ignore_errors=True)
         for name in ("pid", "log", "config.json"):
             (bundle / name).unlink(missing_ok=True)
@@ -200,17 +202,32 @@ def with_init(process: Process, sandbox: Sandbox) -> tuple[Process, Sandbox]:
     )
 
 
-def _command_only(output: OnOutput, log: Path) -> OnOutput:
-    """`output` without crun's own complaint, which it also logs and we raise."""
+class _Relay:
+    """Passes output on, but for the first error output, which may be crun's own complaint.
 
-    def pass_on(stream: int, data: bytes) -> None:
-        if stream == 1 or not has_failed(log):
-            output(stream, data)
+    That is held back until more comes or a moment passes; if crun failed it is
+    dropped: the error that is raised says the same.
+    """
 
-    return pass_on
+    def __init__(self, output: OnOutput) -> None:
+        self._output = output
+        self._held = b""
+        self._first = True
+
+    def pass_on(self, stream: int, data: bytes) -> None:
+        self.flush()
+        if stream == 2 and self._first:
+            self._first, self._held = False, data
+        else:
+            self._output(stream, data)
+
+    def flush(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._output(2, held)
 
 
-def _follow(crun: subprocess.Popen[bytes], output: OnOutput, job: Job) -> int:
+def _follow(crun: subprocess.Popen[bytes], relay: _Relay, job: Job) -> int:
     """Pass on output until both streams end, then return crun's status.  Raises: Cancelled."""
     assert crun.stdout is not None
     assert crun.stderr is not None
@@ -218,9 +235,12 @@ def _follow(crun: subprocess.Popen[bytes], output: OnOutput, job: Job) -> int:
         selector.register(crun.stdout, selectors.EVENT_READ, 1)
         selector.register(crun.stderr, selectors.EVENT_READ, 2)
         while selector.get_map():
-            for ready, _ in selector.select(_POLL):
+            events = selector.select(_POLL)
+            if not events:
+                relay.flush()
+            for ready, _ in events:
                 if data := os.read(ready.fd, _PIECE):
-                    output(ready.data, data)
+                    relay.pass_on(ready.data, data)
                 else:
                     selector.unregister(ready.fileobj)
             if job.cancelled:
@@ -241,7 +261,8 @@ def _kill_first(bundle: Path) -> None:
         os.kill(int((bundle / "pid").read_text()), signal.SIGKILL)
 
 
-def _kill_group(group: str) -> None:
+def kill_group(group: str) -> None:
+    """Kill what is in a control group of ours, and remove the group."""
     end = time.monotonic() + 2.0
     while (left := cgroup_processes(group)) and time.monotonic() < end:
         for pid in left:

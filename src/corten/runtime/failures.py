@@ -43,14 +43,6 @@ def read_failure(log: Path, command: str) -> CortenError | None:
     return failure(message, command)
 
 
-def has_failed(log: Path) -> bool:
-    """Whether anything was logged to `log`."""
-    try:
-        return log.stat().st_size > 0
-    except FileNotFoundError:
-        return False
-
-
 def failure(message: str, command: str) -> CortenError:
     """`message` of crun, about the start of `command`, as one of our errors."""
     if _MISSING.search(message) or re.search(r"exec.*: No such file or directory$", message):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from corten.errors import Conflict
 from corten.runtime.assembly import assemble
+from corten.runtime.capabilities import DEFAULT_CAPABILITIES
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.crun import with_init, write_config
 from corten.runtime.etc_files import hosts_text, resolv_conf_text
@@ -17,7 +18,7 @@ from corten.runtime.monitor import Created, launch
 from corten.runtime.networks import new_namespace
 from corten.runtime.ports import Reservation
 from corten.runtime.protocols import Bind, Process, Sandbox
-from corten.runtime.specification import DEFAULT_CAPABILITIES, Isolation, Limits
+from corten.runtime.specification import Isolation, Limits
 from corten.runtime.state import Status, container_state, read_started
 from corten.runtime.volumes import VolumeStore
 from corten.snapshot.protocols import Mount

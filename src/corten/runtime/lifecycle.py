@@ -21,6 +21,7 @@ import msgspec
 from corten.errors import Conflict, NotFound, Unavailable
 from corten.runtime.attach import Attachment
 from corten.runtime.containers import ContainerRecord
+from corten.runtime.crun import kill_group
 from corten.runtime.host import Runtime
 from corten.runtime.launch import launch_container
 from corten.runtime.monitor import crun_start, kill_monitor, run_crun
@@ -42,7 +43,7 @@ from corten.runtime.state import (
 )
 from corten.runtime.volumes import VolumeStore
 from corten.snapshot.protocols import Mount, Snapshotter
-from corten.system.cgroup import remove_cgroup
+from corten.system.cgroup import CgroupMode, cgroup_mode
 
 KILL_PATIENCE = 10.0
 """Seconds a process may take to go after SIGKILL (it may be waiting for a disk)."""
@@ -206,9 +207,12 @@ def settle(runtime: Runtime, record: ContainerRecord) -> None:
 
 def _settle(runtime: Runtime, record: ContainerRecord) -> None:
     if (runtime.crun_root / record.id).exists():
-        run_crun(runtime, ["delete", "--force", record.id])
+        if cgroup_mode() is CgroupMode.NONE:
+            run_crun(runtime, ["delete", "--force", record.id])
+        else:
+            # What `crun delete` does, without starting a program for it.
+            kill_group(record.id)
         shutil.rmtree(runtime.crun_root / record.id, ignore_errors=True)
-        remove_cgroup(record.id)
     runtime.network.release(record.id)
 
 

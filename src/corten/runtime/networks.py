@@ -21,6 +21,7 @@ import ctypes
 import fcntl
 import ipaddress
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from corten.runtime.containers import write_json
 from corten.runtime.firewall import delete_table, replace_table
 from corten.runtime.ports import PublishedPort
 from corten.system.mount import mount_options
-from corten.system.process import check_program, find_program, run_program
+from corten.system.process import HelperFailed, check_program, find_program, run_program
 
 CLONE_NEWNET = 0x40000000
 _ROUTES = Path("/proc/net/route")
@@ -118,11 +119,13 @@ class BridgeNetwork:
             lease = state.leases.pop(container, None)
             if lease is None:
                 return
-            # Gone already if the network namespace is.
-            outer = interface_name(self._scope, lease.address)
-            if _interface_exists(outer):
-                run_program([find_program("ip"), "link", "delete", outer])
-            self._apply_rules(state)
+            gone = [interface_name(self._scope, lease.address)]
+            if state.leases:
+                self._apply_rules(state)
+            else:
+                self._forget_strict_forwarding()
+                gone.append(self.bridge)
+            self._delete(gone, rules=not state.leases)
 
     def _make_bridge(self, state: _Leases) -> ipaddress.IPv4Network:
         there = _interface_exists(self.bridge)
@@ -147,18 +150,31 @@ class BridgeNetwork:
         return network
 
     def _apply_rules(self, state: _Leases) -> None:
-        nft = find_program("nft")
-        if state.leases:
-            targets = [
-                (port, lease.address) for lease in state.leases.values() for port in lease.ports
-            ]
-            rules = replace_table(self._scope, self.bridge, state.subnet, targets)
-            check_program([nft, "-f", "-"], stdin=rules.encode())
-            return
-        check_program([nft, "-f", "-"], stdin=delete_table(self._scope).encode())
-        self._forget_strict_forwarding()
-        if _interface_exists(self.bridge):
-            check_program([find_program("ip"), "link", "delete", self.bridge])
+        targets = [(port, lease.address) for lease in state.leases.values() for port in lease.ports]
+        rules = replace_table(self._scope, self.bridge, state.subnet, targets)
+        check_program([find_program("nft"), "-f", "-"], stdin=rules.encode())
+
+    def _delete(self, interfaces: Sequence[str], *, rules: bool) -> None:
+        """Remove interfaces (those that are there) and all rules, side by side.
+
+        The kernel waits for its readers at each of these, which takes most of the time.
+        """
+        ip = find_program("ip")
+        names = [name for name in interfaces if _interface_exists(name)]
+        running = [
+            subprocess.Popen([ip, "link", "delete", name], stderr=subprocess.DEVNULL)
+            for name in names
+        ]
+        try:
+            if rules:
+                text = delete_table(self._scope)
+                check_program([find_program("nft"), "-f", "-"], stdin=text.encode())
+        finally:
+            # An interface that went meanwhile, with its namespace, is no failure.
+            statuses = [process.wait() for process in running]
+        for name, status in zip(names, statuses, strict=True):
+            if status != 0 and _interface_exists(name):
+                raise HelperFailed("ip", status, f"cannot delete interface {name}")
 
     def _pass_strict_forwarding(self) -> None:
         """Where another table drops what is forwarded (docker's does), let the bridge pass there."""

@@ -14,70 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from corten.errors import Invalid
+from corten.runtime.capabilities import (
+    DEFAULT_CAPABILITIES,
+    available_capabilities,
+    check_capabilities,
+)
 from corten.runtime.protocols import Bind, Process, Sandbox
 from corten.runtime.seccomp import seccomp_profile
 from corten.runtime.users import User
 
 OCI_VERSION = "1.0.2"
-
-DEFAULT_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-)
-"""What root in a container may do: podman's default set."""
-
-ALL_CAPABILITIES = (
-    "CAP_AUDIT_CONTROL",
-    "CAP_AUDIT_READ",
-    "CAP_AUDIT_WRITE",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_KILL",
-    "CAP_LEASE",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_MAC_ADMIN",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MKNOD",
-    "CAP_NET_ADMIN",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_RAW",
-    "CAP_PERFMON",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYSLOG",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_NICE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_WAKE_ALARM",
-)
 
 MASKED_PATHS = (
     "/proc/acpi",
@@ -213,9 +159,7 @@ def environment(process: Process, user: User) -> list[str]:
 
 def _capabilities(sandbox: Sandbox, user: User, isolation: Isolation) -> dict[str, list[str]]:
     names = granted_capabilities(sandbox, isolation)
-    unknown = [name for name in names if name not in ALL_CAPABILITIES]
-    if unknown:
-        raise Invalid(f"unknown capability {unknown[0]!r}", hint="see capabilities(7)")
+    check_capabilities(names)
     # A user other than root gets none in effect; the bounding set is what
     # set-user-id programs may rise to.  Inheritable stays empty (CVE-2022-24769).
     held = list(names) if user.uid == 0 else []
@@ -223,8 +167,10 @@ def _capabilities(sandbox: Sandbox, user: User, isolation: Isolation) -> dict[st
 
 
 def granted_capabilities(sandbox: Sandbox, isolation: Isolation) -> tuple[str, ...]:
-    """The capabilities of root in the container."""
-    return ALL_CAPABILITIES if sandbox.privileged else tuple(sorted(isolation.capabilities))
+    """The capabilities of root in the container; a privileged one has all that we can give."""
+    if sandbox.privileged:
+        return available_capabilities()
+    return tuple(sorted(isolation.capabilities))
 
 
 def _mounts(sandbox: Sandbox, isolation: Isolation) -> list[dict[str, Any]]:
