@@ -24,7 +24,7 @@ NewFile = Callable[[], BinaryIO]
 """Makes a temporary file that is gone when it is closed."""
 
 
-class _Enough(Exception):  # noqa: N818 - it ends a look, it is no error
+class _Enough(Exception):
     pass
 
 
@@ -133,7 +133,7 @@ class _Unpacking:
         placed = msgspec.structs.replace(
             entry,
             name=os.fsencode(path),
-            **changes,  # type: ignore[arg-type]
+            **changes,
         )
         if entry.kind != "file":
             self.layer.put(placed)

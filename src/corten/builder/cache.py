@@ -17,7 +17,7 @@ from corten.oci.digest import Digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
-    key TEXT PRIMARY KEY, family TEXT NOT NULL, layers TEXT NOT NULL, created INTEGER NOT NULL
+    key TEXT PRIMARY KEY, family TEXT NOT NULL, layer TEXT NOT NULL, created INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS results_family ON results (family);
 CREATE TABLE IF NOT EXISTS files (
@@ -33,13 +33,10 @@ PRAGMA user_version = 1;
 _VERSION = 1
 
 
-class Result(NamedTuple):
-    """What a step made: a stack of layers, lowest first, and when (Unix seconds).
+class Saved(NamedTuple):
+    """What a step added: its layer (None: nothing changed), and when (Unix seconds)."""
 
-    For COPY and ADD the time is the newest that was brought in, for RUN when it ran.
-    """
-
-    layers: tuple[Digest, ...]
+    layer: Digest | None
     created: int
 
 
@@ -76,15 +73,14 @@ class BuildCache:
                 self._path.with_name(f"{self._path.name}{suffix}").unlink(missing_ok=True)
             self._db = _open(self._path)
 
-    def load(self, key: str) -> Result | None:
-        """The result saved under `key`."""
+    def load(self, key: str) -> Saved | None:
+        """What was saved under `key`."""
+        query = "SELECT layer, created FROM results WHERE key = ?"
         with self._lock:
-            row = self._db.execute(
-                "SELECT layers, created FROM results WHERE key = ?", (key,)
-            ).fetchone()
+            row = self._db.execute(query, (key,)).fetchone()
         if row is None:
             return None
-        return Result(tuple(Digest(text) for text in row[0].split()), row[1])
+        return Saved(Digest(row[0]) if row[0] else None, row[1])
 
     def known(self, family: str) -> bool:
         """Whether a result of this family was ever saved: whether content is worth looking at."""
@@ -92,19 +88,18 @@ class BuildCache:
         with self._lock:
             return self._db.execute(query, (family,)).fetchone() is not None
 
-    def save(self, keys: Iterable[str], family: str, result: Result) -> None:
-        """Remember `result` under each of `keys`."""
-        layers = " ".join(result.layers)
-        rows = [(key, family, layers, result.created) for key in keys]
+    def save(self, keys: Iterable[str], family: str, saved: Saved) -> None:
+        """Remember `saved` under each of `keys`."""
+        rows = [(key, family, saved.layer or "", saved.created) for key in keys]
         if rows:
             with self._lock, self._db:
                 self._db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
 
     def layers(self) -> frozenset[Digest]:
         """Every layer that a saved result names: what a collection may spare."""
+        query = "SELECT DISTINCT layer FROM results WHERE layer != ''"
         with self._lock:
-            rows = self._db.execute("SELECT DISTINCT layers FROM results").fetchall()
-        return frozenset(Digest(text) for (stack,) in rows for text in stack.split())
+            return frozenset(Digest(layer) for (layer,) in self._db.execute(query))
 
     def forget(self) -> int:
         """Remove all results; returns how many there were."""

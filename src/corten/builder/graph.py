@@ -52,7 +52,8 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     They come from the build context, or from the second input where
     ``from_input`` is true.  ``destination`` is absolute; a trailing slash counts.
     ``chmod`` is octal or empty.  ``add`` unpacks archives of the context and
-    fetches URLs.  ``link`` does not look at the first input.
+    fetches URLs.  ``link`` does not look at the first input.  ``time`` (Unix
+    seconds) is for what is made on the way and has no time of its own.
     """
 
     sources: tuple[str, ...]
@@ -63,6 +64,7 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     add: bool = False
     link: bool = False
     inline: tuple[Inline, ...] = ()
+    time: int = 0
 
 
 class MakeDirectory(msgspec.Struct, frozen=True, tag="directory"):

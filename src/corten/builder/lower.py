@@ -64,6 +64,7 @@ def lower(dockerfile: Dockerfile, wishes: Wishes, known: Known) -> Plan:
         base=state.base,
         author=state.author,
         warnings=tuple(warnings),
+        epoch=lowering.arguments.epoch,
     )
 
 

@@ -31,17 +31,13 @@ class BaseImage(msgspec.Struct, frozen=True):
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """What the user asks of a build, beside the Dockerfile.
-
-    ``epoch`` is SOURCE_DATE_EPOCH in Unix seconds, or None.
-    """
+    """What the user asks of a build, beside the Dockerfile."""
 
     target: str = ""
     build_args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     platform: Platform = Platform(architecture="amd64", os="linux")
     build_platform: Platform = Platform(architecture="amd64", os="linux")
-    epoch: int | None = None
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -55,7 +51,8 @@ class Entry(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """A lowered build: the steps to evaluate, and the image to make of their results.
 
-    ``base`` is the image whose layers and history come first (None: scratch).
+    ``base`` is the image whose layers and history come first (None: scratch);
+    ``epoch`` is SOURCE_DATE_EPOCH in Unix seconds, or None.
     """
 
     graph: Graph
@@ -66,3 +63,4 @@ class Plan(msgspec.Struct, frozen=True):
     base: BaseImage | None = None
     author: str = ""
     warnings: tuple[str, ...] = ()
+    epoch: int | None = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from corten.dockerfile.expansion import ExpansionError, expand, expand_words
 from corten.dockerfile.instructions import Arg, Dockerfile, Instruction
+from corten.errors import Invalid
 from corten.oci.platform import Platform
 
 PROXIES = tuple(
@@ -19,6 +20,7 @@ PROXIES = tuple(
 )
 """Variables that may be given without ARG, and are then in no cache key and no history."""
 
+EPOCH = "SOURCE_DATE_EPOCH"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -91,7 +93,17 @@ class Arguments:
         except ExpansionError as error:
             raise instruction.node.error(error.message, word).located(self.file) from None
 
+    @property
+    def epoch(self) -> int | None:
+        """SOURCE_DATE_EPOCH in Unix seconds.  Raises: Invalid: it is no such number."""
+        text = self.given.get(EPOCH) or self.declared.get(EPOCH)
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 12):
+            raise Invalid(f"{EPOCH} {text!r} is not a number of seconds")
+        return int(text)
+
     def unused(self) -> list[str]:
         """Build arguments that no ARG asked for; proxies may always be given."""
-        silent = {*PROXIES, "SOURCE_DATE_EPOCH"}
+        silent = {*PROXIES, EPOCH}
         return sorted(name for name in self.given if name not in self.used and name not in silent)

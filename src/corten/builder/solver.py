@@ -31,13 +31,13 @@ class Worker(Protocol[R]):
     def content_key(self, step: Step, inputs: Sequence[R], job: Job) -> str | None:
         """The content key; None: there is none, or looking for it before a run is no use."""
 
-    def load(self, key: str) -> R | None:
+    def load(self, key: str, step: Step, inputs: Sequence[R]) -> R | None:
         """What was saved under `key`, if it is still usable."""
 
     def run(self, step: Step, inputs: Sequence[R], job: Job) -> R:
         """Do it."""
 
-    def save(self, step: Step, keys: Sequence[str], result: R) -> None:
+    def save(self, keys: Sequence[str], step: Step, inputs: Sequence[R], result: R) -> None:
         """Remember a result under `keys`."""
 
 
@@ -83,22 +83,22 @@ class Solver(Generic[R]):
         second = None
         if self._use_cache:
             if first is not None:
-                found = worker.load(first)
+                found = worker.load(first, step, inputs)
                 if found is not None:
                     job.result("cached")
                     return found
             second = worker.content_key(step, inputs, job)
             if second is not None:
-                found = worker.load(second)
+                found = worker.load(second, step, inputs)
                 if found is not None:
                     job.result("cached")
                     if first is not None:
-                        worker.save(step, [first], found)
+                        worker.save([first], step, inputs, found)
                     return found
         result = worker.run(step, inputs, job)
         # Asked again: what was read may have changed between the look and the run.
         second = worker.content_key(step, inputs, job)
-        worker.save(step, [key for key in (first, second) if key is not None], result)
+        worker.save([key for key in (first, second) if key is not None], step, inputs, result)
         return result
 
 

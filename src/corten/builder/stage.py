@@ -207,6 +207,7 @@ class StageState:
             add=add,
             link=instruction.link,
             inline=tuple(inline),
+            time=self.arguments.epoch or 0,
         )
         flags = "".join(f" {flag}" for flag in instruction.node.flags)
         words = [f"<<{item.name}" for item in inline]
@@ -249,7 +250,8 @@ class StageState:
         if path == "/":
             self._note("WORKDIR /")
         else:
-            self._advance(MakeDirectory(path, self._container.user), f"WORKDIR {path}")
+            op = MakeDirectory(path, self._container.user, self.arguments.epoch or 0)
+            self._advance(op, f"WORKDIR {path}")
 
     def env(self, instruction: kinds.Env, origin: Step | None) -> None:
         pairs = self._expanded(instruction, instruction.pairs)

@@ -1,0 +1,109 @@
+"""From a plan and its steps' results to an image in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from corten.builder.graph import Step
+from corten.builder.plan import Plan
+from corten.builder.stacks import Stacks, layer_descriptor
+from corten.builder.worker import Result
+from corten.oci import media
+from corten.oci.descriptor import Descriptor, describe
+from corten.oci.digest import Digest
+from corten.oci.image_config import History, ImageConfig, RootFS, encode_config
+from corten.oci.manifest import build_manifest
+
+_COMMENT = "corten"
+
+
+class BuildResult(msgspec.Struct, frozen=True):
+    """A built image: its manifest, and its id, which is the configuration's digest."""
+
+    descriptor: Descriptor
+    image_id: Digest
+    layers: tuple[Digest, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def image_config(plan: Plan, results: Mapping[Step, Result]) -> ImageConfig:
+    """The configuration of the image.
+
+    Times follow from the steps, so the same inputs give the same bytes: an entry
+    is never older than the one before it, and SOURCE_DATE_EPOCH stands for all of
+    the build's own.
+    """
+    base = plan.base.config if plan.base else None
+    layers = base.diff_ids if base else ()
+    now = _seconds(base.created) if base else 0
+    history = list(base.history) if base else []
+    for entry in plan.entries:
+        grown = False
+        if entry.step is not None:
+            result = results[entry.step]
+            grown = len(result.layers) > len(layers)
+            layers = result.layers
+            now = max(now, result.created)
+        history.append(
+            History(
+                created=_text(now if plan.epoch is None else plan.epoch),
+                created_by=entry.created_by,
+                author=entry.author,
+                comment=_COMMENT,
+                empty_layer=not grown,
+            )
+        )
+    created = base.created if base and not plan.entries else _text(now)
+    return ImageConfig(
+        architecture=plan.platform.architecture,
+        os=plan.platform.os,
+        variant=plan.platform.variant,
+        os_version=base.os_version if base else "",
+        os_features=base.os_features if base else (),
+        created=created if plan.epoch is None else _text(plan.epoch),
+        author=plan.author,
+        config=plan.config,
+        rootfs=RootFS(diff_ids=layers),
+        history=tuple(history),
+    )
+
+
+def store_image(config: ImageConfig, stacks: Stacks, tags: Sequence[str]) -> BuildResult:
+    """Put configuration and manifest into the store, under `tags` (full names).
+
+    What is there already is not written again.
+    """
+    store = stacks.store
+    raw = encode_config(config)
+    described = describe(raw, media.OCI_CONFIG)
+    layers = [layer_descriptor(d, stacks.path(d).stat().st_size) for d in config.diff_ids]
+    descriptor, manifest = build_manifest(described, layers)
+    _put(stacks, described, raw)
+    _put(stacks, descriptor, manifest)
+    for tag in tags:
+        store.tag(tag, descriptor)
+    return BuildResult(descriptor, described.digest, config.diff_ids)
+
+
+def _put(stacks: Stacks, descriptor: Descriptor, raw: bytes) -> None:
+    if stacks.store.has(descriptor):
+        return
+    with stacks.store.ingest(descriptor) as ingest:
+        # An earlier, interrupted ingest of the same bytes may have got some way.
+        ingest.write(raw[ingest.offset :])
+        ingest.commit(descriptor.digest)
+
+
+def _text(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _seconds(text: str) -> int:
+    try:
+        return max(0, int(datetime.fromisoformat(text).timestamp()))
+    except ValueError:
+        return 0

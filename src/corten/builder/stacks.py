@@ -1,0 +1,160 @@
+"""Stacks of layers of the store: looking into them, and adding a layer's blob."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from corten.builder.tree import Tree, open_tree
+from corten.content.protocols import Locates, Store
+from corten.errors import NotFound
+from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+from corten.snapshot.protocols import Feeds, LayerFeed, Snapshotter
+
+
+class LayerStore(Store, Locates, Protocol):
+    """A store that keeps uncompressed layers as files."""
+
+
+def layer_descriptor(diff_id: Digest, size: int = 0) -> Descriptor:
+    """An uncompressed layer's descriptor; stores ask for the digest alone."""
+    return Descriptor(media_type=media.OCI_LAYER, digest=diff_id, size=size)
+
+
+class Stacks:
+    """The layers of a store and how a snapshotter mounts them.  May be used from several threads.
+
+    `folder` is for mountpoints; nothing is ever mounted there that others see.
+    The snapshotter is made when it is first needed: a build that is cached needs none.
+    """
+
+    def __init__(
+        self, store: LayerStore, snapshotter: Callable[[], Snapshotter], folder: Path
+    ) -> None:
+        self.store = store
+        self._make = snapshotter
+        self._made: Snapshotter | None = None
+        self._lock = threading.Lock()
+        self._folder = folder
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        """The driver that mounts.  Raises: Unsupported, Denied: none works here."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def has(self, layer: Digest) -> bool:
+        """Whether a layer is in the store."""
+        try:
+            return self.path(layer).is_file()
+        except NotFound:
+            return False
+
+    def path(self, diff_id: Digest) -> Path:
+        """The file with a layer's tar.  Raises: NotFound."""
+        return self.store.locate(layer_descriptor(diff_id))
+
+    def ensure_applied(self, layers: Sequence[Digest]) -> None:
+        """Make layers mountable that are not yet.  Raises: NotFound, Invalid, Unsupported."""
+        for layer in layers:
+            if not self.snapshotter.has(layer):
+                self.snapshotter.apply(layer, self.path(layer))
+
+    @contextmanager
+    def view(self, layers: Sequence[Digest], label: str) -> Iterator[Tree]:
+        """The tree that `layers` make, read-only.
+
+        It is mounted in a namespace that ends at once: the open descriptor alone
+        keeps it, so nothing can stay mounted.
+        """
+        if not layers:
+            empty = self._folder / "empty"
+            empty.mkdir(parents=True, exist_ok=True)
+            with open_tree(empty, None, label) as tree:
+                yield tree
+            return
+        self.ensure_applied(layers)
+        key = new_key("view")
+        try:
+            mounts = self.snapshotter.prepare(key, layers, readonly=True)
+            target = self._folder / "view"
+            target.mkdir(parents=True, exist_ok=True)
+
+            from corten.snapshot.mounting import mount_all
+            from corten.system.namespaces import in_private_mounts
+
+            def mounted() -> int:
+                mount_all(mounts, target)
+                return os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+            with Tree(in_private_mounts(mounted), None, label) as tree:
+                yield tree
+        finally:
+            self.snapshotter.remove(key)
+
+    def new_layer(self) -> NewLayer:
+        """A layer to be written into the store."""
+        return NewLayer(self)
+
+
+class NewLayer:
+    """A layer's tar on its way into the store, made mountable while it is written.
+
+    A context manager: leaving without commit leaves nothing behind.
+    """
+
+    def __init__(self, stacks: Stacks) -> None:
+        self._stacks = stacks
+        self._ingest = stacks.store.ingest()
+        self._feed: LayerFeed | None = None
+        if isinstance(stacks.snapshotter, Feeds):
+            self._feed = stacks.snapshotter.feeding()
+        self._done = False
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """The next bytes of the tar."""
+        self._ingest.write(data)
+        if self._feed is not None:
+            self._feed.feed(data)
+        self.size += len(data)
+
+    def commit(self) -> Digest:
+        """Keep it: durable, in the store, mountable.  Returns the diff id."""
+        stacks = self._stacks
+        diff_id = self._ingest.commit().digest
+        path = stacks.path(diff_id)
+        if self._feed is not None:
+            self._feed.finish(diff_id, path)
+        else:
+            stacks.snapshotter.apply(diff_id, path)
+        self._done = True
+        return diff_id
+
+    def __enter__(self) -> Self:
+        self._ingest.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._feed is not None and not self._done:
+            self._feed.abort()
+        self._ingest.__exit__(kind, error, trace)
+
+
+def new_key(kind: str) -> str:
+    """A key for a snapshot or a run that nobody else has."""
+    return f"build-{kind}-{os.urandom(8).hex()}"

@@ -1,0 +1,279 @@
+"""What steps mean for images: results are stacks of layers.
+
+Nothing is left behind by a step that fails or is cancelled: snapshots are
+removed, ingests aborted, and mounts live in namespaces of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from corten.builder.cache import BuildCache, Saved
+from corten.builder.context import Context
+from corten.builder.graph import Copy, MakeDirectory, Origin, Run, Scratch, SourceImage, Step
+from corten.builder.hashes import FileHashes
+from corten.builder.stacks import Stacks, new_key
+from corten.errors import Cancelled, CortenError, StepFailed
+from corten.events.job import Job
+from corten.oci.codec import canonical_json
+from corten.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from corten.builder.copying import Sources
+    from corten.builder.tree import Tree
+    from corten.runtime.protocols import Executor
+
+_EMPTY_TAR = 1024
+_FORMAT = 1
+"""Part of every key: raised when the same step would come out differently."""
+
+
+class Result(NamedTuple):
+    """What a step made: a stack of layers, lowest first, and when (Unix seconds).
+
+    For COPY and ADD the time is the newest that was brought in, for RUN when it ran.
+    """
+
+    layers: tuple[Digest, ...]
+    created: int = 0
+
+
+class Setting(NamedTuple):
+    """What a build's steps share.
+
+    ``network`` is what ``default`` means; ``file`` is the Dockerfile's name in
+    messages; ``folder`` is for temporary files.
+    """
+
+    context: Context
+    folder: Path
+    environ: Mapping[str, str] = {}
+    build_args: Mapping[str, str] = {}
+    network: str = "host"
+    file: str = "Dockerfile"
+    origins: Mapping[Digest, Origin] = {}
+
+
+class ImageWorker:
+    """The solver's worker for images; see :class:`corten.builder.solver.Worker`."""
+
+    def __init__(
+        self,
+        stacks: Stacks,
+        executor: Callable[[], Executor],
+        cache: BuildCache,
+        setting: Setting,
+    ) -> None:
+        self._stacks = stacks
+        self._executor = executor
+        self._cache = cache
+        self._setting = setting
+        self._hashes = FileHashes(cache, setting.context.name)
+        self._content: dict[Digest, str] = {}
+
+    def key(self, step: Step, inputs: Sequence[Result]) -> str | None:
+        """The definition key; a COPY from the context has none."""
+        op = step.op
+        if isinstance(op, SourceImage | Scratch):
+            return None
+        if isinstance(op, Copy) and not op.from_input:
+            return None
+        stacks = [result.layers for result in inputs]
+        if isinstance(op, Copy) and op.link:
+            stacks = stacks[1:]
+        return _key("step", op, step.platform, stacks)
+
+    def content_key(self, step: Step, inputs: Sequence[Result], job: Job) -> str | None:
+        """For COPY and ADD: from what they take.  None before the first run of its kind."""
+        op = step.op
+        if not isinstance(op, Copy):
+            return None
+        family = self._family(op, step, inputs)
+        content = self._content.get(step.digest)
+        if content is None:
+            if not self._cache.known(family):
+                return None
+            from corten.builder.copying import content_digest
+
+            with self._blame(step), self._sources(op, inputs) as sources:
+                content = content_digest(op, sources, job)
+        return _key("content", family, content)
+
+    def _family(self, op: Copy, step: Step, inputs: Sequence[Result]) -> str:
+        """What copies have in common that differ at most in the content they take."""
+        below = () if op.link else inputs[0].layers
+        return _key("family", op, step.platform, below)
+
+    def load(self, key: str, step: Step, inputs: Sequence[Result]) -> Result | None:
+        """A saved result whose layer is still there."""
+        found = self._cache.load(key)
+        if found is None:
+            return None
+        if found.layer is None:
+            return Result(inputs[0].layers, found.created)
+        if not self._stacks.has(found.layer):
+            return None
+        return Result((*inputs[0].layers, found.layer), found.created)
+
+    def save(
+        self, keys: Sequence[str], step: Step, inputs: Sequence[Result], result: Result
+    ) -> None:
+        """Remember what the step added to its input."""
+        if isinstance(step.op, SourceImage | Scratch):
+            return
+        added = result.layers[len(inputs[0].layers) :]
+        family = self._family(step.op, step, inputs) if isinstance(step.op, Copy) else ""
+        self._cache.save(keys, family, Saved(added[0] if added else None, result.created))
+
+    def run(self, step: Step, inputs: Sequence[Result], job: Job) -> Result:
+        """Do what the step says.  Errors name the Dockerfile's line."""
+        op = step.op
+        with self._blame(step):
+            if isinstance(op, SourceImage):
+                job.result("cached")
+                return Result(op.layers)
+            if isinstance(op, Scratch):
+                return Result(())
+            below = inputs[0].layers
+            if isinstance(op, Run):
+                layer, created = self._run(step, op, below, job)
+            elif isinstance(op, Copy):
+                layer, created = self._copy(step, op, inputs, job)
+            else:
+                layer, created = self._directory(op, below), 0
+            return Result((*below, layer) if layer else below, created)
+
+    def finish(self) -> None:
+        """Keep what was learnt of the context's files."""
+        self._hashes.save()
+
+    @contextmanager
+    def _blame(self, step: Step) -> Iterator[None]:
+        """Errors within name the line of the Dockerfile that the step stands for."""
+        try:
+            yield
+        except (Cancelled, StepFailed):
+            raise
+        except CortenError as error:
+            origin = self._setting.origins.get(step.digest)
+            place = f"{self._setting.file}:{origin.line}: " if origin else ""
+            if not error.message.startswith(place):
+                error.message = f"{place}{error.message}"
+                error.args = (error.message,)
+            raise
+
+    @contextmanager
+    def _sources(self, op: Copy, inputs: Sequence[Result]) -> Iterator[Sources]:
+        from corten.builder.copying import Sources
+
+        setting = self._setting
+        view: AbstractContextManager[Tree]
+        if op.from_input:
+            view = self._stacks.view(inputs[1].layers, "the stage or image it copies from")
+        else:
+            view = setting.context.tree()
+        hashes = None if op.from_input else self._hashes
+        with view as tree:
+            yield Sources(
+                tree, op.from_input, hashes, self._cache, self._temporary, setting.environ
+            )
+
+    @contextmanager
+    def _below(self, layers: tuple[Digest, ...]) -> Iterator[Tree | None]:
+        """The tree under a new layer; None where it is empty."""
+        if not layers:
+            yield None
+            return
+        with self._stacks.view(layers, "the image") as tree:
+            yield tree
+
+    def _temporary(self) -> BinaryIO:
+        import tempfile
+
+        folder = self._setting.folder / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - whoever asked closes it
+
+    def _copy(
+        self, step: Step, op: Copy, inputs: Sequence[Result], job: Job
+    ) -> tuple[Digest | None, int]:
+        from corten.builder.copying import write_copy
+        from corten.builder.layers import LayerWriter
+
+        with (
+            self._sources(op, inputs) as sources,
+            self._below(() if op.link else inputs[0].layers) as below,
+            self._stacks.new_layer() as layer,
+        ):
+            writer = LayerWriter(layer.write, below, time=op.time)
+            self._content[step.digest] = write_copy(op, sources, writer, below, job)
+            writer.finish()
+            return (layer.commit() if writer.count else None), writer.newest
+
+    def _directory(self, op: MakeDirectory, layers: tuple[Digest, ...]) -> Digest | None:
+        from corten.builder.layers import LayerWriter, Owner, find_owner
+        from corten.runtime.users import resolve_user
+
+        with self._below(layers) as below, self._stacks.new_layer() as layer:
+            if below is None:
+                owner = find_owner(op.owner, None)
+            else:
+                user = resolve_user(below.fd, op.owner)
+                owner = Owner(user.uid, user.gid)
+            writer = LayerWriter(layer.write, below, owner, op.time)
+            writer.directory(writer.resolve(op.path))
+            writer.finish()
+            return layer.commit() if writer.count else None
+
+    def _run(
+        self, step: Step, op: Run, layers: tuple[Digest, ...], job: Job
+    ) -> tuple[Digest | None, int]:
+        from corten.builder.surroundings import surroundings
+        from corten.runtime.protocols import Process, Sandbox
+
+        setting, snapshotter = self._setting, self._stacks.snapshotter
+        network = setting.network if op.network == "default" else op.network
+        extra = surroundings(op.env, network, setting.build_args, setting.environ)
+        key = new_key("run")
+        self._stacks.ensure_applied(layers)
+        try:
+            sandbox = Sandbox(
+                rootfs=snapshotter.prepare(key, layers),
+                binds=extra.binds,
+                network=network,
+                resolv_conf=extra.resolv_conf,
+                hosts=extra.hosts,
+            )
+            process = Process(op.args, (*op.env, *extra.env), op.cwd, op.user)
+            status = self._executor().run(key, process, sandbox, job.output, job)
+            if status:
+                raise self._failed(step, op, status)
+            job.check()
+            with self._stacks.new_layer() as layer:
+                snapshotter.diff(key, layer.write)
+                changed = layer.size > _EMPTY_TAR
+                return (layer.commit() if changed else None), int(time.time())
+        finally:
+            snapshotter.remove(key)
+
+    def _failed(self, step: Step, op: Run, status: int) -> StepFailed:
+        origin = self._setting.origins.get(step.digest)
+        place = f"{self._setting.file}:{origin.line}: " if origin else ""
+        command = " ".join(op.args)
+        if len(command) > 200:
+            command = f"{command[:199]}…"
+        hint = "killed by a signal" if status > 128 else ""
+        return StepFailed(
+            f"{place}RUN failed with exit status {status}: {command}", status=status, hint=hint
+        )
+
+
+def _key(kind: str, *parts: object) -> str:
+    """A key: its kind, and a digest of what decides the result."""
+    raw = canonical_json([_FORMAT, kind, *parts])
+    return f"{kind}:{hashlib.sha256(raw, usedforsecurity=False).hexdigest()}"
