@@ -145,3 +145,27 @@ class ListsTags(Protocol):
 
     def tags(self) -> Iterator[str]:
         """All names, in order."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """Something that keeps facts about blobs: what was expensive to find out.
+
+    Kinds: ``diff-id`` (compressed layer -> digest of its tar), ``compressed/gzip``
+    (diff id -> JSON descriptor), ``origin`` (blob -> ``registry/repository`` that has it).
+    """
+
+    def remember(self, kind: str, digest: Digest, value: str) -> None:
+        """Note a fact, in place of an earlier one of its kind."""
+
+    def recall(self, kind: str, digest: Digest) -> str | None:
+        """The fact, if it is known."""
+
+
+@runtime_checkable
+class Hosted(Protocol):
+    """A repository of a registry, which knows its own place."""
+
+    @property
+    def origin(self) -> str:
+        """``registry/repository``."""

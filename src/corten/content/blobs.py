@@ -1,0 +1,237 @@
+"""`BlobDirectory`: blobs by digest in the form of an OCI image layout.
+
+``blobs/ALGORITHM/ENCODED`` hold whole, verified blobs; ``ingest/`` what is on
+its way in.  Used by the local store and by the registry server; several
+processes may work on one directory.
+Spec: OCI image, image-layout.md, "Blobs".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+from corten.content.ingest import FileIngest, open_partial, storage_error, sweep_partials
+from corten.errors import Invalid, NotFound, Unsupported
+from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+from corten.oci.manifest import MANIFEST_LIMIT, detect_media_type
+from corten.system.durable import sync_directory
+from corten.system.locks import locked
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+FRESH = 60.0
+"""Seconds for which a blob counts as just used: `touch` does not write its time again."""
+
+
+class BlobDirectory:
+    """Blobs under `path`, which is made if it is not there.  Thread-safe; holds nothing open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._blobs = path / "blobs"
+        self._ingest = path / "ingest"
+        self._lock = self._ingest / "sweep.lock"
+
+    def prepare(self) -> None:
+        """Make the directories.  Raises: Unavailable."""
+        try:
+            (self._blobs / "sha256").mkdir(parents=True, exist_ok=True)
+            self._ingest.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, f"make a store in {self.path}") from error
+
+    def file(self, digest: Digest) -> Path:
+        """Where the blob lies if it is there."""
+        return self._blobs / digest.algorithm / digest.encoded
+
+    def size(self, digest: Digest) -> int:
+        """The blob's length in bytes.  Raises: NotFound."""
+        found = self._stat(digest)
+        if found is None:
+            raise missing(digest)
+        return found.st_size
+
+    def size_or_none(self, digest: Digest) -> int | None:
+        """The blob's length in bytes, None if it is not there."""
+        found = self._stat(digest)
+        return None if found is None else found.st_size
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there, with the size that the descriptor says."""
+        found = self._stat(descriptor.digest)
+        return found is not None and found.st_size == descriptor.size
+
+    def typed(self, digest: Digest) -> Descriptor | None:
+        """The blob's descriptor with the media type that a document says it has; None: not there."""
+        size = self.size_or_none(digest)
+        if size is None:
+            return None
+        media_type: str = media.OCTET_STREAM
+        if size <= MANIFEST_LIMIT:
+            raw = self.read(digest, MANIFEST_LIMIT)
+            if raw[:1] == b"{":
+                with suppress(Invalid, Unsupported):
+                    media_type = detect_media_type(raw)
+        return Descriptor(media_type=media_type, digest=digest, size=size)
+
+    def open(self, digest: Digest, offset: int = 0) -> FileIO:
+        """The blob's file, to be read from `offset` bytes on.
+
+        Raises: NotFound; Invalid: the offset lies behind the end.
+        """
+        try:
+            # A layout may come from a stranger: a link in place of a blob is no blob.
+            fd = os.open(self.file(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                raise missing(digest) from None
+            raise storage_error(error, f"read {digest}") from error
+        file = FileIO(fd, "r")
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise missing(digest)
+            if offset:
+                if not 0 <= offset <= found.st_size:
+                    raise Invalid(f"offset {offset} lies outside of {digest}")
+                file.seek(offset)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """A small blob whole.  Raises: NotFound; Invalid: it is longer than `limit` bytes."""
+        with self.open(digest) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise Invalid(f"{digest} has {size} bytes, more than the limit of {limit}")
+            return file.readall()
+
+    def locate(self, digest: Digest) -> Path:
+        """The blob's file.  Raises: NotFound."""
+        if self._stat(digest) is None:
+            raise missing(digest)
+        return self.file(digest)
+
+    def ingest(self, descriptor: Descriptor | None = None) -> FileIngest:
+        """Begin to take a blob; what was there of it already is kept.
+
+        Raises: Invalid: a digest that cannot be computed; Unavailable.
+        """
+        if descriptor is not None and not descriptor.digest.computable:
+            raise Invalid(f"cannot verify {descriptor.digest}: its algorithm is not known")
+        try:
+            try:
+                file, fd = open_partial(self._ingest, descriptor)
+            except FileNotFoundError:
+                self.prepare()
+                file, fd = open_partial(self._ingest, descriptor)
+        except OSError as error:
+            raise storage_error(error, "begin a blob") from error
+        return FileIngest(file, fd, descriptor, self._publish)
+
+    def put(self, data: bytes, media_type: str = media.OCTET_STREAM) -> Descriptor:
+        """Store a small blob.  Raises: Unavailable."""
+        descriptor = Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
+        if self.touch(descriptor.digest):
+            return descriptor
+        with self.ingest() as ingest:
+            ingest.write(data)
+            ingest.commit(descriptor.digest)
+        return descriptor
+
+    def touch(self, digest: Digest) -> bool:
+        """Note that the blob was used now; whether it is there.
+
+        A blob that was touched is not swept by a collection that is under way.
+        """
+        file = self.file(digest)
+        try:
+            found = file.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                return False
+            if time.time() - found.st_mtime < FRESH:
+                return True
+            with locked(self._lock, shared=True):
+                os.utime(file, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise storage_error(error, f"use {digest}") from error
+        return True
+
+    def delete(self, digest: Digest) -> int:
+        """Remove the blob; returns its size in bytes.  Raises: NotFound."""
+        with locked(self._lock):
+            size = self.size(digest)
+            self.file(digest).unlink(missing_ok=True)
+        return size
+
+    def sweep(self, digest: Digest, unused_since: float) -> int | None:
+        """Remove the blob unless it was used since (epoch seconds); its size, None: it stays."""
+        file = self.file(digest)
+        with locked(self._lock):
+            found = self._stat(digest)
+            if found is None or found.st_mtime >= unused_since:
+                return None
+            file.unlink()
+        return found.st_size
+
+    def sweep_partials(self, before: float) -> tuple[int, int]:
+        """Remove partial ingests last written `before` (epoch seconds): count and bytes."""
+        if not self._ingest.is_dir():
+            return 0, 0
+        return sweep_partials(self._ingest, before)
+
+    def walk(self) -> Iterator[Descriptor]:
+        """All blobs, in no order, media types unknown."""
+        for digest, found in self.scan():
+            yield Descriptor(media_type=media.OCTET_STREAM, digest=digest, size=found.st_size)
+
+    def scan(self) -> Iterator[tuple[Digest, os.stat_result]]:
+        """All blobs with their files' status, in no order."""
+        if not self._blobs.is_dir():
+            return
+        for algorithm in sorted(self._blobs.iterdir()):
+            if algorithm.is_symlink() or not algorithm.is_dir():
+                continue
+            with os.scandir(algorithm) as entries:
+                for entry in entries:
+                    with suppress(Invalid, FileNotFoundError):
+                        digest = Digest(f"{algorithm.name}:{entry.name}")
+                        found = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(found.st_mode):
+                            yield digest, found
+
+    def _stat(self, digest: Digest) -> os.stat_result | None:
+        try:
+            found = self.file(digest).lstat()
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise storage_error(error, f"read {digest}") from error
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def _publish(self, file: Path, digest: Digest) -> None:
+        target = self.file(digest)
+        if not target.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
+            sync_directory(self._blobs)
+        with locked(self._lock, shared=True):
+            os.utime(file)  # the last write may be long ago: what counts is when it became a blob
+            file.replace(target)
+        sync_directory(target.parent)
+
+
+def missing(digest: Digest) -> NotFound:
+    """The error for a blob that is not there."""
+    return NotFound(f"there is no blob {digest}")

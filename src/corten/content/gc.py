@@ -1,0 +1,127 @@
+"""Mark and sweep: what no name, image, pin, lease or caller's root holds goes.
+
+Safe beside pulls and builds of other processes: what was ingested or asked for
+within the grace period, or since the oldest living lease began, stays, and so
+does all below it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from corten.content.graph import COUNT_LIMIT
+from corten.content.local import LocalStore
+from corten.errors import CortenError, Invalid
+from corten.oci.codec import convert, decode_object
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+from corten.oci.image_config import CONFIG_LIMIT, RootFS
+from corten.oci.manifest import MANIFEST_LIMIT, parse_document
+
+GRACE = 600.0
+"""Seconds for which an unreferenced blob stays after it was last used."""
+PARTIAL_AGE = 24 * 3600.0
+"""Seconds after which a partial ingest that nobody writes is given up."""
+_SLACK = 120.0
+_FACTS_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection did.  ``live`` is what stays: among it the diff ids of applied layers."""
+
+    blobs: int
+    size: int
+    partials: int
+    partials_size: int
+    live: frozenset[Digest]
+
+
+def collect(store: LocalStore, roots: Iterable[Digest] = (), *, grace: float = GRACE) -> Collected:
+    """Remove what nothing holds.
+
+    `roots` are further digests to keep, with all below them (a build cache's
+    results).  `grace` is in seconds.  Layers that are applied for a driver are not
+    touched: ask the driver to prune with ``live``.
+    """
+    oldest = store.leases.oldest()
+    now = time.time()
+    unused_since = min(now - grace, now if oldest is None else oldest - _SLACK)
+    found = list(store.blobs.scan())
+    young = [digest for digest, status in found if status.st_mtime >= unused_since]
+    marked = live(store, [*roots, *young])
+    count = size = 0
+    gone: list[Digest] = []
+    for digest, _ in found:
+        if digest in marked:
+            continue
+        freed = store.blobs.sweep(digest, unused_since)
+        if freed is not None:
+            count, size = count + 1, size + freed
+            gone.append(digest)
+    _forget_facts(store, gone)
+    partials, partials_size = store.blobs.sweep_partials(now - PARTIAL_AGE)
+    return Collected(count, size, partials, partials_size, frozenset(marked))
+
+
+def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:
+    """All digests that names, images, pins and `roots` hold, directly or through others."""
+    held = store.catalog.rows(
+        "SELECT digest FROM names UNION SELECT digest FROM images UNION SELECT digest FROM pins"
+    )
+    pending = [Digest(digest) for (digest,) in held]
+    pending += roots
+    marked: set[Digest] = set()
+    while pending:
+        digest = pending.pop()
+        if digest in marked:
+            continue
+        marked.add(digest)
+        pending += (child for child in _children(store, digest) if child not in marked)
+    return marked
+
+
+def _children(store: LocalStore, digest: Digest) -> list[Digest]:
+    """What the blob names: a manifest its children, a config its tars, a tar its compressed form."""
+    children: list[Digest] = []
+    if (fact := store.recall("compressed/gzip", digest)) is not None:
+        children.append(_compressed(fact))
+    size = store.blobs.size_or_none(digest)
+    if size is None or size > CONFIG_LIMIT:
+        return children
+    with store.blobs.open(digest) as file:
+        if file.read(1) != b"{":
+            return children
+        raw = b"{" + file.readall()
+    return children + _named_by(raw)
+
+
+def _named_by(raw: bytes) -> list[Digest]:
+    if len(raw) <= MANIFEST_LIMIT:
+        try:
+            document = parse_document(raw)
+        except CortenError:
+            pass
+        else:
+            children = [child.digest for child in document.children]
+            return children if len(children) <= COUNT_LIMIT else []
+    try:
+        shape = decode_object(raw, "image configuration", CONFIG_LIMIT)
+        if isinstance(rootfs := shape.get("rootfs"), dict):
+            return list(convert(rootfs, RootFS, "rootfs").diff_ids)
+    except Invalid:
+        pass
+    return []
+
+
+def _compressed(fact: str) -> Digest:
+    return convert(decode_object(fact.encode(), "fact", CONFIG_LIMIT), Descriptor, "fact").digest
+
+
+def _forget_facts(store: LocalStore, gone: list[Digest]) -> None:
+    for at in range(0, len(gone), _FACTS_LIMIT):
+        part = gone[at : at + _FACTS_LIMIT]
+        with store.catalog.change(durable=False) as change:
+            change.executemany("DELETE FROM facts WHERE digest = ?", [(digest,) for digest in part])

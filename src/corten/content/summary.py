@@ -1,0 +1,72 @@
+"""What the catalog keeps of an image, found by reading its documents."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from corten.content.blobs import BlobDirectory, missing
+from corten.errors import Invalid, NotFound
+from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+from corten.oci.image_config import CONFIG_LIMIT, parse_config
+from corten.oci.manifest import MANIFEST_LIMIT, Document, Index, Manifest, parse_document
+from corten.oci.platform import Platform
+
+
+class Summary(NamedTuple):
+    """Facts about a root: its image ID, RFC 3339 creation time, bytes of its layers."""
+
+    image_id: Digest
+    created: str
+    layers_size: int
+
+
+def summarize(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Summary:
+    """The summary of `root`, of an index that of its image for `platform`.
+
+    Raises: NotFound: it, or a child of its manifest, is not there; Invalid: malformed.
+    """
+    if root.media_type not in media.DOCUMENTS:
+        raise Invalid(f"{root.digest} is a {root.media_type}, which cannot have a name")
+    document = _read(blobs, root)
+    if isinstance(document, Index):
+        child = _child(blobs, document, platform)
+        if child is None:
+            if document.manifests:
+                raise NotFound(f"none of the images that {root.digest} lists is there")
+            return Summary(root.digest, "", 0)
+        return summarize(blobs, child, platform)
+    for descriptor in document.children:
+        if not media.is_foreign(descriptor.media_type) and not blobs.touch(descriptor.digest):
+            raise missing(descriptor.digest)
+    return _summarize_manifest(blobs, document)
+
+
+def _read(blobs: BlobDirectory, descriptor: Descriptor) -> Document:
+    blobs.touch(descriptor.digest)
+    return parse_document(blobs.read(descriptor.digest, MANIFEST_LIMIT), descriptor.media_type)
+
+
+def _child(blobs: BlobDirectory, index: Index, platform: Platform) -> Descriptor | None:
+    chosen = index.select(platform)
+    candidates = [d for d in index.manifests if d.media_type in media.MANIFESTS]
+    for descriptor in [chosen, *candidates] if chosen is not None else candidates:
+        if descriptor.media_type in media.MANIFESTS and blobs.has(descriptor):
+            return descriptor
+    return None
+
+
+def _summarize_manifest(blobs: BlobDirectory, manifest: Manifest) -> Summary:
+    sizes = [layer.size for layer in manifest.layers]
+    created = ""
+    if manifest.config.media_type in media.CONFIGS:
+        config = parse_config(blobs.read(manifest.config.digest, CONFIG_LIMIT))
+        created = config.created
+        if len(config.diff_ids) == len(sizes):
+            # What people ask for is what the image takes unpacked: the size of the tars.
+            for at, diff_id in enumerate(config.diff_ids):
+                blobs.touch(diff_id)
+                tar = blobs.size_or_none(diff_id)
+                sizes[at] = sizes[at] if tar is None else tar
+    return Summary(manifest.config.digest, created, min(sum(sizes), 2**63 - 1))
