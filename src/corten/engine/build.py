@@ -1,0 +1,91 @@
+"""The use case of building an image on this host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corten.builder.build import BuildRequest, Equipment
+from corten.builder.build import build as build_image
+from corten.builder.imaging import BuildResult
+from corten.builder.plan import BaseImage, BaseRequest
+from corten.engine.host import Host
+from corten.engine.lookup import image_for
+from corten.errors import Invalid
+from corten.events.job import Job
+from corten.oci.platform import Platform
+from corten.oci.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What ``corten build`` may be told.
+
+    ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
+    """
+
+    context: Path
+    dockerfile: str = ""
+    tags: tuple[str, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_cache: bool = False
+    pull: bool = False
+    platform: str = ""
+    network: str = "host"
+    threads: int = 4
+
+
+def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
+    """Build an image from a Dockerfile into the local store.
+
+    Raises: as :func:`corten.builder.build.build`; Invalid: a tag, platform or network.
+    """
+    if options.network not in ("host", "none", "default"):
+        raise Invalid(f"unknown network {options.network!r} for build steps", hint="host or none")
+    request = BuildRequest(
+        context=options.context,
+        host=host.platform,
+        dockerfile=Path(options.dockerfile) if options.dockerfile else None,
+        target=options.target,
+        tags=tuple(_name(tag) for tag in options.tags),
+        build_args=options.build_args,
+        labels=options.labels,
+        no_cache=options.no_cache,
+        pull=options.pull,
+        platform=Platform.parse(options.platform) if options.platform else None,
+        network="none" if options.network == "none" else "host",
+        threads=options.threads,
+        environ=dict(os.environ),
+    )
+    equipment = Equipment(
+        store=host.store,
+        snapshotter=lambda: host.snapshotter,
+        executor=lambda: host.executor,
+        resolve_base=lambda wanted, pull, job: _base(host, wanted, pull, job),
+        folder=host.root / "cache",
+    )
+    return build_image(request, equipment, job)
+
+
+def _name(tag: str) -> str:
+    reference = Reference.parse(tag)
+    if reference.digest is not None:
+        raise Invalid(f"{tag!r} cannot be a new image's name: it has a digest")
+    return str(reference)
+
+
+def _base(host: Host, wanted: BaseRequest, pull: bool, job: Job) -> BaseImage:
+    """The image of a FROM, with its layers, from the store or else its registry."""
+    image = image_for(
+        host,
+        wanted.name,
+        job,
+        pull="always" if pull else "missing",
+        platform=str(wanted.platform),
+        apply=False,
+    )
+    return BaseImage(str(Reference.parse(wanted.name)), image.config)

@@ -1,0 +1,77 @@
+"""`Host`: everything that the use cases of one machine act upon, as one frozen value."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from corten.config.settings import Settings
+from corten.oci.platform import Platform, normalized
+
+if TYPE_CHECKING:
+    from corten.content.local import LocalStore
+    from corten.runtime.host import Runtime
+    from corten.runtime.protocols import Executor
+    from corten.snapshot.protocols import Snapshotter
+
+
+@dataclass(frozen=True)
+class Host:
+    """One root directory with its store, snapshots and containers, each opened when first used.
+
+    A context manager that closes what was opened.
+    """
+
+    settings: Settings
+
+    @property
+    def root(self) -> Path:
+        """Where all of it lies."""
+        return self.settings.root
+
+    @cached_property
+    def store(self) -> LocalStore:
+        """The local images."""
+        from corten.content.local import LocalStore
+
+        return LocalStore(self.root, self.platform)
+
+    @cached_property
+    def snapshotter(self) -> Snapshotter:
+        """The storage driver, named or chosen by probing.  Raises: as `probing.choose`."""
+        from corten.snapshot.probing import choose
+
+        return choose(self.root, self.settings.storage_driver)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The containers."""
+        from corten.runtime.host import Runtime
+
+        return Runtime(self.root)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """What runs build steps."""
+        from corten.runtime.crun import CrunExecutor
+
+        return CrunExecutor(self.root)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def platform(self) -> Platform:
+        """What this machine runs."""
+        return normalized(platform.system(), platform.machine())

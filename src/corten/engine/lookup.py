@@ -1,0 +1,96 @@
+"""From what a user typed to an image of this host."""
+
+from __future__ import annotations
+
+from corten.content.local import ImageRecord
+from corten.engine.host import Host
+from corten.errors import Conflict, Invalid, NotFound, Usage
+from corten.events.job import Job
+from corten.image.view import Image, load_image
+from corten.oci.descriptor import Descriptor
+from corten.oci.platform import Platform
+from corten.oci.reference import Reference
+
+PULL_POLICIES = ("missing", "always", "never")
+
+
+def find_descriptor(host: Host, text: str) -> Descriptor:
+    """The root that a name, digest, image ID or beginning of one stands for here.
+
+    A name goes before an ID of the same letters.  Raises: NotFound; Conflict: an ambiguous ID.
+    """
+    try:
+        return host.store.resolve(str(Reference.parse(text)))
+    except NotFound:
+        pass
+    except Invalid:
+        # It may still be an ID: 64 hex digits are not a name.
+        if not host.store.find(text):
+            raise
+    return find_record(host, text).descriptor
+
+
+def find_record(host: Host, text: str) -> ImageRecord:
+    """The image whose ID is or begins with `text`.  Raises: NotFound, Conflict."""
+    found = host.store.find(text)
+    if not found:
+        raise NotFound(
+            f"no image {text!r} here",
+            hint=f"corten images lists all; corten pull {text} fetches it",
+        )
+    if len({record.image_id for record in found}) > 1:
+        raise Conflict(
+            f"{text!r} is the beginning of {len(found)} image IDs", hint="give more digits"
+        )
+    return found[0]
+
+
+def find_image(host: Host, text: str, platform: Platform | None = None) -> Image:
+    """The local image that `text` stands for.  Raises: NotFound, Conflict, Invalid."""
+    return load_image(host.store, find_descriptor(host, text), platform or host.platform)
+
+
+def image_for(
+    host: Host,
+    text: str,
+    job: Job,
+    *,
+    pull: str = "missing",
+    platform: str = "",
+    apply: bool = True,
+) -> Image:
+    """The image to run or build on, pulled if need be.
+
+    Its layers are ready to be mounted unless `apply` is False (a build does it step by step).
+
+    Raises: NotFound: neither here nor (unless `pull` is ``never``) in its registry.
+    """
+    if pull not in PULL_POLICIES:
+        raise Usage(f"unknown pull policy {pull!r}", hint=" or ".join(PULL_POLICIES))
+    wanted = Platform.parse(platform) if platform else host.platform
+    if pull != "always":
+        try:
+            image = find_image(host, text, wanted)
+        except NotFound:
+            if pull == "never":
+                raise
+        else:
+            if apply:
+                ensure_applied(host, image)
+            return image
+    from corten.engine.transfer import pull as pull_image
+
+    return load_image(host.store, pull_image(host, text, job, platform=platform).descriptor, wanted)
+
+
+def ensure_applied(host: Host, image: Image) -> None:
+    """Make the image's layers mountable by the driver in use, if they are not (another driver's)."""
+    from corten.snapshot.unpacking import UnpackingSink
+
+    sink = UnpackingSink(host.store, host.snapshotter)
+    for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
+        if not host.snapshotter.has(diff_id) and not sink.has(layer):
+            raise NotFound(
+                f"layer {layer.digest.short} of the image is not here",
+                hint="pull the image again",
+            )

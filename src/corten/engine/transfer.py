@@ -1,0 +1,119 @@
+"""Use cases that move images: pull, push, save, load, import, export, copy.
+
+All of them are :func:`corten.content.copy.copy` between two ends.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from corten.content.copy import copy as copy_graph
+from corten.content.graph import read_document
+from corten.engine.host import Host
+from corten.errors import NotFound
+from corten.events.job import Job
+from corten.image.compress import compressed
+from corten.image.view import load_image
+from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+from corten.oci.manifest import Index, parse_document
+from corten.oci.platform import Platform
+from corten.oci.reference import Reference
+from corten.remote.registries import Registries
+from corten.snapshot.unpacking import UnpackingSink
+
+
+class Pulled(NamedTuple):
+    """A pulled image: what the local name stands for, the registry's digest, and whether it is new."""
+
+    reference: Reference
+    descriptor: Descriptor
+    digest: Digest
+    new: bool
+
+
+class Pushed(NamedTuple):
+    """A pushed image: where, and the descriptor that the registry has now."""
+
+    reference: Reference
+    descriptor: Descriptor
+
+
+def pull(
+    host: Host,
+    text: str,
+    job: Job,
+    *,
+    platform: str = "",
+    insecure: frozenset[str] = frozenset(),
+) -> Pulled:
+    """Fetch an image from its registry; its layers can be mounted when this returns.
+
+    Of an index only the image for `platform` (default: this host's) comes along.
+    Raises: NotFound: no such image, or none for the platform; Denied; Unavailable;
+    Corrupt: bytes that are not what their digest says.
+    """
+    reference = Reference.parse(text)
+    wanted = Platform.parse(platform) if platform else host.platform
+    with (
+        Registries(os.environ, insecure) as registries,
+        host.store.lease(),
+        job.step("pull", reference.familiar()) as step,
+    ):
+        source = registries.open(reference)
+        root = source.resolve(reference.target)
+        image = root
+        if root.media_type in media.INDEXES:
+            index = parse_document(read_document(source, root), root.media_type)
+            assert isinstance(index, Index)
+            chosen = index.select(wanted)
+            if chosen is None:
+                has = ", ".join(str(d.platform) for d in index.manifests if d.platform)
+                raise NotFound(
+                    f"{reference.familiar()} has no image for {wanted}",
+                    hint=f"it has {has or 'none'}",
+                )
+            image = Descriptor(media_type=chosen.media_type, digest=chosen.digest, size=chosen.size)
+        before = _digest_here(host, reference)
+        sink = UnpackingSink(host.store, host.snapshotter)
+        copy_graph(source, sink, image, step, name=str(reference))
+        image_id = load_image(host.store, image, wanted).id
+        host.store.add_repo_digest(reference.name, root.digest, image_id)
+        step.result("done" if before != image.digest else "cached", str(root.digest))
+    return Pulled(reference, image, root.digest, before != image.digest)
+
+
+def _digest_here(host: Host, reference: Reference) -> Digest | None:
+    try:
+        return host.store.resolve(str(reference)).digest
+    except NotFound:
+        return None
+
+
+def push(host: Host, text: str, job: Job, *, insecure: frozenset[str] = frozenset()) -> Pushed:
+    """Send a local image to the registry that its name says, compressed; what is there is skipped.
+
+    Raises: NotFound: no image of this name here; Denied; Unavailable.
+    """
+    reference = Reference.parse(text)
+    try:
+        descriptor = host.store.resolve(str(reference))
+    except NotFound as error:
+        raise NotFound(
+            f"no image {reference.familiar()} here",
+            hint=f"name one so first: corten tag IMAGE {reference.familiar()}",
+        ) from error
+    with (
+        Registries(os.environ, insecure) as registries,
+        host.store.lease(),
+        job.step("push", reference.familiar()) as step,
+    ):
+        sink = registries.open(reference, ("pull", "push"))
+        outgoing = compressed(host.store, descriptor, step)
+        copy_graph(host.store, sink, outgoing, step, name=reference.tag)
+        image_id = load_image(host.store, descriptor, host.platform).id
+        host.store.add_repo_digest(reference.name, outgoing.digest, image_id)
+        step.result("done", str(outgoing.digest))
+    return Pushed(reference, outgoing)
