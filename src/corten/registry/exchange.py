@@ -17,6 +17,8 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 _PIECE: Final = 1024 * 1024
+_INLINE: Final = 128 * 1024
+"""Bytes up to which reading at once is cheaper than handing over to a thread."""
 SENDFILE: Final = "corten.sendfile"
 """Extension of a scope: ``await extension(descriptor, span)`` sends bytes of a file as body."""
 JSON: Final = "application/json"
@@ -73,6 +75,9 @@ async def respond(scope: Message, send: Send, answer: Answer) -> None:
             await send({"type": "http.response.body"})
         elif answer.file is None:
             await send({"type": "http.response.body", "body": answer.body})
+        elif length <= _INLINE:
+            data = os.pread(answer.file.descriptor, length, answer.file.span.start)
+            await send({"type": "http.response.body", "body": data})
         elif (sendfile := scope.get("extensions", {}).get(SENDFILE)) is not None:
             await sendfile(answer.file.descriptor, answer.file.span)
             await send({"type": "http.response.body"})

@@ -99,7 +99,7 @@ async def _commit(state: State, session: Session, digest: Digest) -> Answer:
         await state.sessions.cancel(session)
         raise refusal("DIGEST_INVALID", str(error), detail={"digest": str(digest)}) from error
     await state.work(state.metadata.finish_upload, upload, digest, size)
-    await state.sessions.end(session)
+    state.sessions.end(session)
     return _created(upload.repository, digest)
 
 

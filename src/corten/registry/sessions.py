@@ -91,16 +91,18 @@ class Sessions:
             session.lock.release()
             self._trim()
 
-    async def end(self, session: Session) -> None:
+    def end(self, session: Session) -> None:
         """Forget the session: it is committed, or given up."""
         session.over = True
+        session.incoming = None
         self._known.pop(session.upload.id, None)
 
     async def cancel(self, session: Session) -> None:
         """Give the upload up: its bytes and its row go."""
-        await self.end(session)
-        if session.incoming is not None:
-            await asyncio.to_thread(session.incoming.abort)
+        incoming = session.incoming
+        self.end(session)
+        if incoming is not None:
+            await asyncio.to_thread(incoming.abort)
         await asyncio.to_thread(self._metadata.end_upload, session.upload.id)
 
     async def expire(self) -> None:

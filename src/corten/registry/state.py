@@ -40,5 +40,4 @@ class State:
     def close(self) -> None:
         """Close files and the database; uploads under way go on in the next process."""
         self.sessions.suspend()
-        self.storage.close()
         self.metadata.close()
