@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from corten.wire.codes import Refused, refusal
 
 _PIECE: Final = 1024 * 1024
+_LENIENCY: Final = 4
 IDLE_SECONDS: Final = 60.0
 """A body of which nothing arrives for so long counts as broken off."""
 
@@ -32,16 +33,23 @@ def declared_length(request: Request) -> int | None:
 
 
 async def read_document(request: Request, limit: int, code: str) -> bytes:
-    """A body of at most `limit` bytes.  Raises: Invalid (`code`, status 413): it is longer."""
+    """A body of at most `limit` bytes.  Raises: Invalid (`code`, status 413): it is longer.
+
+    A little more than the limit is read and dropped, since a client that is cut
+    off while it sends does not see the answer.
+    """
     too_large = refusal(code, f"a manifest may have {limit} bytes at most", status=413)
-    if (declared_length(request) or 0) > limit:
+    if (declared_length(request) or 0) > _LENIENCY * limit:
         raise too_large
     pieces, total = [], 0
     async for piece in _arriving(request):
         total += len(piece)
-        if total > limit:
+        if total > _LENIENCY * limit:
             raise too_large
-        pieces.append(piece)
+        if total <= limit:
+            pieces.append(piece)
+    if total > limit:
+        raise too_large
     return b"".join(pieces)
 
 

@@ -1,0 +1,5 @@
+"""Fixtures of the tests of specifications."""
+
+from support.registry_fixture import name, server
+
+__all__ = ["name", "server"]
