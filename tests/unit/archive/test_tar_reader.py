@@ -235,7 +235,7 @@ def test_sparse_files_of_gnu_tar_are_read(tmp_path: Path, option: str) -> None:
         opened.truncate(4_000_000)
         for at in range(20):
             os.pwrite(opened.fileno(), b"data", at * 200_000)
-    command = ["tar", "-c", "-S", "-C", tmp_path, option, "holes"]
+    command = ["tar", "-c", "-S", "-C", str(tmp_path), option, "holes"]
     if "gnu" not in option:
         command.insert(2, "--format=pax")
     data = subprocess.run(command, check=True, capture_output=True).stdout
