@@ -46,6 +46,11 @@ class RemoteRepository:
     def __str__(self) -> str:
         return f"{self.transport.host}/{self.name}"
 
+    @property
+    def origin(self) -> str:
+        """``registry/repository``: where content copied from or to here is known to exist."""
+        return str(self)
+
     # Source
 
     def resolve(self, name: str) -> Descriptor:
