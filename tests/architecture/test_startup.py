@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.catalog import write_images
 from support.commands import COMMAND, corten, environment
 
 HEAVY = {
@@ -94,3 +95,33 @@ def test_importing_the_package_imports_nothing_of_it() -> None:
 def test_help_costs_little(tmp_path: Path) -> None:
     assert cpu("--help", root=tmp_path) < 150
     assert corten("--help", root=tmp_path).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with 200 images."""
+    root = tmp_path_factory.mktemp("many")
+    write_images(
+        root,
+        ((f"docker.io/example/app{n}:latest", "2026-01-02T03:04:05Z", n) for n in range(200)),
+    )
+    return root
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("images",), ("images", "-q", "--no-trunc"), ("images", "example/app7"), ("image", "ls")],
+    ids=" ".join,
+)
+def test_plain_listings_import_neither_frame_nor_anything_heavy(
+    many_images: Path, arguments: tuple[str, ...]
+) -> None:
+    modules = imported(many_images, *arguments)
+    assert "sqlite3" in modules
+    # The probe itself needs json.
+    assert not modules & (HEAVY | FRAME - {"json"})
+
+
+def test_listing_two_hundred_images_costs_less_than_60_ms_of_cpu(many_images: Path) -> None:
+    assert corten("images", root=many_images).stdout.count("\n") == 201
+    assert cpu("images", root=many_images) < 60

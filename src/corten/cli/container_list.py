@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from corten.cli.quantities import ago, duration
 from corten.cli.tables import table
-from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import ContainerState, Status
+
+if TYPE_CHECKING:
+    from corten.engine.containers import ContainerRow
 
 _TITLES = {
     "ID": "CONTAINER ID",
@@ -37,18 +39,18 @@ class Shape(NamedTuple):
     form: str = ""
 
 
-def listing(containers: Iterable[tuple[ContainerRecord, ContainerState]], shape: Shape) -> str:
+def listing(rows: Iterable[ContainerRow], shape: Shape) -> str:
     """The text of ``corten ps``.  Raises: Usage: the format is wrong."""
     now = time.time()
-    rows = [_fields(record, state, shape, now) for record, state in containers]
+    fields = [_fields(row, shape, now) for row in rows]
     if shape.quiet:
-        return "".join(f"{row['ID']}\n" for row in rows)
+        return "".join(f"{row['ID']}\n" for row in fields)
     if shape.form:
         from corten.cli.templates import render_rows
 
-        return render_rows(shape.form, rows, _TITLES)
+        return render_rows(shape.form, fields, _TITLES)
     return table(
-        [_TITLES[name] for name in _SHOWN], [[row[name] for name in _SHOWN] for row in rows]
+        [_TITLES[name] for name in _SHOWN], [[row[name] for name in _SHOWN] for row in fields]
     )
 
 
@@ -63,13 +65,11 @@ def status(state: ContainerState, now: float) -> str:
             return "Created"
 
 
-def _fields(
-    record: ContainerRecord, state: ContainerState, shape: Shape, now: float
-) -> Mapping[str, str]:
+def _fields(row: ContainerRow, shape: Shape, now: float) -> Mapping[str, str]:
+    record, state, ports = row
     command = shlex.join(record.process.args)
     if not shape.no_trunc and len(command) > _COMMAND_WIDTH:
         command = command[: _COMMAND_WIDTH - 1] + "…"
-    running = state.status is Status.RUNNING
     created = time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(record.created))
     return {
         "ID": record.id if shape.no_trunc else record.short_id,
@@ -79,7 +79,7 @@ def _fields(
         "RunningFor": ago(max(now - record.created, 0)),
         "State": str(state.status),
         "Status": status(state, now),
-        "Ports": ", ".join(map(str, record.ports)) if running else "",
+        "Ports": ", ".join(map(str, ports)),
         "Names": record.name,
         "Labels": ",".join(f"{key}={value}" for key, value in record.labels.items()),
         "Networks": record.network,

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from corten.cli.views.modes import MODES
 from corten.config.settings import Settings
 from corten.events.job import Job
+
+if TYPE_CHECKING:
+    from corten.engine.host import Host
 
 WIDTH = 100
 """Help is not set wider than this."""
@@ -53,6 +56,13 @@ def current() -> Globals:
     found = click.get_current_context().find_object(Globals)
     assert found is not None, "main() gives every context its Globals"
     return found
+
+
+def host() -> Host:
+    """The host that the global options mean."""
+    from corten.engine.host import Host
+
+    return Host(current().settings())
 
 
 def reporting(quiet: bool = False) -> AbstractContextManager[Job]:
@@ -220,15 +230,22 @@ class UnknownCommand(click.UsageError):
 
 
 def command(
-    name: str, *, examples: str = "", passes_arguments: bool = False, **more: Any
+    name: str,
+    *,
+    examples: str = "",
+    passes_arguments: bool = False,
+    help_names: Sequence[str] = ("-h", "--help"),
+    **more: Any,
 ) -> Callable[[Callable[..., Any]], Command]:
     """Decorator: a command of the frame.
 
     With `passes_arguments` options end at the first argument: what follows belongs to
     the process that the command starts.
     """
+    settings: dict[str, Any] = {"help_option_names": list(help_names)}
     if passes_arguments:
-        more.setdefault("context_settings", {})["allow_interspersed_args"] = False
+        settings["allow_interspersed_args"] = False
+    more["context_settings"] = settings
 
     def wrap(function: Callable[..., Any]) -> Command:
         made = click.command(name, cls=Command, examples=examples, **more)(function)

@@ -10,10 +10,40 @@ from collections.abc import Mapping
 
 from corten.cli.frame import Entry
 
+_BUILD = "Build and run"
+_CONTAINERS = "Containers"
+_IMAGES = "Images"
 _REGISTRIES = "Registries"
 _SYSTEM = "System"
+_GROUPS = "Groups of commands"
+
 COMMANDS: Mapping[str, Entry] = {
-    "registry": Entry("registry", "Run a registry", _REGISTRIES),
+    "bootstrap": Entry("bootstrap", "Make a base image from Debian's packages", _BUILD),
+    "build": Entry("build", "Build an image from a Dockerfile", _BUILD),
+    "run": Entry("run", "Run a command in a new container", _BUILD),
+    "exec": Entry("exec", "Run one more command in a running container", _BUILD),
+    "ps": Entry("ps", "List containers", _CONTAINERS),
+    "logs": Entry("logs", "Print what a container wrote", _CONTAINERS),
+    "stop": Entry("stop", "Stop containers", _CONTAINERS),
+    "start": Entry("start", "Start containers that do not run", _CONTAINERS),
+    "restart": Entry("restart", "Stop containers and start them again", _CONTAINERS),
+    "kill": Entry("kill", "Send a signal to containers", _CONTAINERS),
+    "rm": Entry("rm", "Remove containers, with all that they changed and wrote", _CONTAINERS),
+    "create": Entry("create", "Make a container without starting it", _CONTAINERS),
+    "attach": Entry("attach", "Join a running container's input and output", _CONTAINERS),
+    "wait": Entry("wait", "Wait for containers to end and print their exit statuses", _CONTAINERS),
+    "rename": Entry("rename", "Give a container another name", _CONTAINERS),
+    "images": Entry("images", "List images", _IMAGES),
+    "tag": Entry("tag", "Give an image one more name", _IMAGES),
+    "rmi": Entry("rmi", "Remove images", _IMAGES),
+    "pull": Entry("pull", "Fetch an image from its registry", _REGISTRIES),
+    "push": Entry("push", "Give an image to the registry that its name says", _REGISTRIES),
+    "info": Entry("info", "Show what this installation uses, and why", _SYSTEM),
+    "gc": Entry("gc", "Delete content that nothing needs", _SYSTEM),
     "completion": Entry("completion", "Print the completion script of a shell", _SYSTEM),
     "version": Entry("version", "Print the versions of corten and of what it uses", _SYSTEM),
+    "container": Entry("container", "Manage containers", _GROUPS),
+    "image": Entry("image", "Manage images", _GROUPS),
+    "registry": Entry("registry", "Run a registry", _GROUPS),
+    "system": Entry("system", "Look after the store", _GROUPS),
 }

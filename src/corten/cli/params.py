@@ -15,10 +15,10 @@ from corten.config.root import default_root
 
 def completion_root(context: click.Context) -> Path:
     """The root that an unfinished command line means."""
-    while context.parent is not None and not context.params.get("global_root"):
-        context = context.parent
-    given = context.params.get("global_root")
-    return Path(given) if given else default_root(os.environ)
+    from corten.cli.frame import Globals
+
+    known = context.find_object(Globals)
+    return Path(known.root) if known and known.root else default_root(os.environ)
 
 
 class ImageName(click.ParamType[str]):
@@ -35,6 +35,24 @@ class ImageName(click.ParamType[str]):
         try:
             names = known_names(completion_root(ctx))
         except Exception:  # nobody wants a traceback between two keystrokes
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class ContainerName(click.ParamType[str]):
+    """A container by name or ID, completed from the root."""
+
+    name = "container"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Names of containers that begin with what is there."""
+        from corten.runtime.containers import ContainerStore
+
+        try:
+            names = sorted(record.name for record in ContainerStore(completion_root(ctx)).walk())
+        except Exception:
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from corten.cli.container_list import Shape, listing, status
+from corten.engine.containers import ContainerRow
 from corten.errors import Usage
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.ports import PublishedPort
@@ -15,19 +16,19 @@ from corten.runtime.protocols import Process
 from corten.runtime.state import ContainerState, Status
 
 NOW = time.time()
-WEB = (
+WEB = ContainerRow(
     ContainerRecord(
         id="ab" * 32,
         name="web",
         image="example/node-hello:latest",
         process=Process(args=("supervisord", "-n", "-c", "/etc/a long name")),
         created=NOW - 120,
-        ports=(PublishedPort(8080, 8080), PublishedPort(53, 5353, "127.0.0.1", "udp")),
         labels={"a": "1", "b": "2"},
     ),
     ContainerState(Status.RUNNING, pid=7, started=NOW - 61),
+    (PublishedPort(8080, 8080), PublishedPort(53, 5353, "127.0.0.1", "udp")),
 )
-OLD = (
+OLD = ContainerRow(
     ContainerRecord(
         id="cd" * 32,
         name="old",
@@ -37,6 +38,7 @@ OLD = (
         ports=(PublishedPort(80, 80),),
     ),
     ContainerState(Status.EXITED, exit_code=3, started=NOW - 7200, finished=NOW - 3600),
+    (),
 )
 
 

@@ -89,6 +89,8 @@ class LiveView:
                 if (ended := self._steps.finish(event)) is not None:
                     ended.end(event)
                     self._finish(ended, event.seconds)
+                    if not self._steps:
+                        self._rest()
 
     def note(self, text: str) -> None:
         """Show a line below everything until the end.  Safe to call at any moment."""
@@ -118,10 +120,13 @@ class LiveView:
         if self._note:
             self._keep("33", "!", self._note, "", 0)
             self._note = ""
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing runs now: leave the terminal to others, who may write to it from here on."""
         self.draw()
-        if self._hidden:
+        if self._hidden and not self._drawn:
             self._hidden = False
-            self._drawn = ()
             self._stream.write(_SHOW)
             self._stream.flush()
 
@@ -153,7 +158,8 @@ class LiveView:
     def _frame(self, width: int, height: int) -> list[Row]:
         now = self._clock()
         steps = list(self._steps)
-        foot = [Row(self._style.paint("33", clip(self._note, width)), 0)] if self._note else []
+        note = clip(self._note, width)
+        foot = [Row(self._style.paint("33", note), cells(note))] if note else []
         room = max(height - len(foot), 1)
         hidden = len(steps) - room
         if hidden > 0:  # the newest matter most; one line says what is missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -9,9 +10,13 @@ from corten.cli.views.text import Lines, clean
 from corten.events.model import Event, Finished, Progress, Started
 
 # Kinds whose units are bytes even where the total is not known at the start.
-_TRANSFERS = frozenset({"blob", "config", "layer", "manifest", "transfer", "upload", "download"})
+_TRANSFERS = frozenset(
+    {"blob", "config", "copy", "layer", "manifest", "transfer", "upload", "download"}
+)
 # Kinds that the name of a step already tells.
 _SELF_EVIDENT = frozenset({"step", "instruction", "operation", "run", "task", ""})
+
+_LONG_DIGEST = re.compile(r"\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b")
 
 KEPT_LINES = 40
 """How many lines of a step's output are kept, to show them if it fails."""
@@ -41,7 +46,7 @@ class Step:
         self.number, self.depth, self.begin = number, depth, begin
         self.total, self.current = event.total, 0
         self.status, self.detail = "", ""
-        name = clean(event.name)
+        name = _LONG_DIGEST.sub(r"\1", clean(event.name))
         self.title = (
             name if event.kind in _SELF_EVIDENT or name[:1] == "[" else f"{event.kind} {name}"
         )

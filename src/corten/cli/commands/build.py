@@ -1,0 +1,83 @@
+"""``corten build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from corten.cli.frame import command as define
+from corten.cli.frame import echo, host, reporting
+from corten.cli.params import pairs
+
+
+@define(
+    "build",
+    examples="""
+corten build -t example/hello .
+corten build -f docker/Dockerfile.dev --target test --build-arg VERSION=1.2 .
+corten build --no-cache --pull -t example/hello:v2 .
+id=$(corten build -q .)
+""",
+)
+@click.argument("context", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name the image.")
+@click.option(
+    "-f", "--file", "dockerfile", default="", metavar="FILE", help="[default: DIR/Dockerfile]"
+)
+@click.option("--target", default="", metavar="STAGE", help="Build up to this stage.")
+@click.option(
+    "--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set an ARG."
+)
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Add a label.")
+@click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--pull", is_flag=True, help="Look for newer base images.")
+@click.option("--platform", default="", metavar="OS/ARCH", help="What to build for.")
+@click.option(
+    "--network",
+    type=click.Choice(["host", "none", "default"]),
+    default="host",
+    show_default=True,
+    help="What RUN may reach.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print the image's ID and nothing else.")
+@click.option(
+    "--iidfile", type=click.Path(dir_okay=False, path_type=Path), help="Write the image's ID there."
+)
+def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
+    """Build an image from a Dockerfile.
+
+    DIR is the context: the files that COPY and ADD may take, without those that its
+    .dockerignore names.  Stages that do not need each other are built at the same time;
+    what did not change since an earlier build is taken from the cache.
+    """
+    from corten.engine.build import BuildOptions, build
+
+    flags["build_args"] = _arguments(flags["build_args"])
+    flags["labels"] = dict(pairs(flags["labels"], "--label"))
+    options = BuildOptions(**flags)
+    with reporting(quiet) as job:
+        result = build(host(), options, job)
+    if iidfile is not None:
+        iidfile.write_text(result.image_id)
+    if quiet:
+        echo(f"{result.image_id}\n")
+        return
+    echo(f"Successfully built {result.image_id.short}\n")
+    for tag in options.tags:
+        echo(f"Successfully tagged {tag if ':' in tag.rpartition('/')[2] else tag + ':latest'}\n")
+
+
+def _arguments(given: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE``; a lone NAME takes the value it has here, if it has one."""
+    import os
+
+    values = {}
+    for text in given:
+        for name, value in pairs((text,), "--build-arg"):
+            if "=" in text:
+                values[name] = value
+            elif name in os.environ:
+                values[name] = os.environ[name]
+    return values

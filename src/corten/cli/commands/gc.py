@@ -1,0 +1,29 @@
+"""``corten gc``."""
+
+from __future__ import annotations
+
+import click
+
+from corten.cli.frame import command as define
+from corten.cli.frame import echo, host
+from corten.cli.params import Duration
+from corten.cli.quantities import size
+
+
+@define("gc", examples="corten gc\ncorten gc --cache --grace 0")
+@click.option("--cache", is_flag=True, help="Forget the build cache too.")
+@click.option(
+    "--grace", type=Duration(), help="Spare what was used within this time.  [default: 10m]"
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def command(cache: bool, grace: float | None, quiet: bool) -> None:
+    """Delete content that nothing needs.
+
+    Every name, image, container, running command and cached build step keeps what it
+    needs; images without a name stay: see `corten rmi`.
+    """
+    from corten.engine import system
+
+    done = system.collect(host(), grace=grace, cache=cache)
+    if not quiet:
+        echo(f"Deleted {done.blobs} blobs ({size(done.size)}) and {done.layers} layers\n")

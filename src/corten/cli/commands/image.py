@@ -1,0 +1,18 @@
+"""``corten image``: the group."""
+
+from __future__ import annotations
+
+from corten.cli.frame import Entry, group
+
+command = group(
+    "image",
+    "Manage images.",
+    {
+        "build": Entry("build", "Build an image from a Dockerfile"),
+        "ls": Entry("images", "List images"),
+        "pull": Entry("pull", "Fetch an image from its registry"),
+        "push": Entry("push", "Give an image to the registry that its name says"),
+        "rm": Entry("rmi", "Remove images"),
+        "tag": Entry("tag", "Give an image one more name"),
+    },
+)

@@ -1,0 +1,43 @@
+"""``corten ps``."""
+
+from __future__ import annotations
+
+import click
+
+from corten.cli.frame import command as define
+from corten.cli.frame import echo, host
+
+
+@define(
+    "ps",
+    examples="""
+corten ps
+corten ps -a
+corten rm $(corten ps -aq)
+corten ps --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'
+""",
+)
+@click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
+@click.option("-n", "--last", type=click.IntRange(min=1), help="The last N, running or not.")
+@click.option("-q", "--quiet", is_flag=True, help="Only IDs.")
+@click.option("--no-trunc", is_flag=True, help="Whole IDs and commands.")
+@click.option(
+    "--format",
+    "form",
+    default="",
+    metavar="TEMPLATE",
+    help="json, a template, or 'table' and a template; fields: ID, Image, Command, CreatedAt, "
+    "RunningFor, State, Status, Ports, Names, Labels, Networks.",
+)
+def command(everything: bool, last: int | None, quiet: bool, no_trunc: bool, form: str) -> None:
+    """List containers.
+
+    Only those that run, the newest first, unless -a or -n is given.
+    """
+    from itertools import islice
+
+    from corten.cli.container_list import Shape, listing
+    from corten.engine import containers
+
+    rows = islice(containers.containers(host(), everything=everything or bool(last)), last)
+    echo(listing(rows, Shape(quiet, no_trunc, form)))

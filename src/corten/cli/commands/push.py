@@ -1,0 +1,35 @@
+"""``corten push``."""
+
+from __future__ import annotations
+
+import click
+
+from corten.cli.frame import command as define
+from corten.cli.frame import echo, host, reporting
+from corten.cli.params import ImageName
+
+
+@define(
+    "push",
+    examples="""
+corten tag example/hello 127.0.0.1:5000/example/hello
+corten push 127.0.0.1:5000/example/hello
+""",
+)
+@click.argument("name", metavar="NAME[:TAG]", type=ImageName())
+@click.option("-q", "--quiet", is_flag=True, help="Print the name and nothing else.")
+def command(name: str, quiet: bool) -> None:
+    """Give an image to the registry that its name says.
+
+    Layers are compressed once and sent at the same time; what the registry has already
+    is not sent.
+    """
+    from corten.engine import transfer
+
+    with reporting(quiet) as job:
+        pushed = transfer.push(host(), name, job)
+    if quiet:
+        echo(f"{pushed.reference.familiar()}\n")
+        return
+    descriptor = pushed.descriptor
+    echo(f"{pushed.reference.tag}: digest: {descriptor.digest} size: {descriptor.size}\n")
