@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -247,7 +246,7 @@ class _Unpacking:
         compression = detect(bytes(head[:MAGIC]))
         self._inflater = inflater(compression, self._put)
         if isinstance(self._snapshotter, Feeds):
-            self._feed = self._stack.enter_context(_feeding(self._snapshotter))
+            self._feed = self._stack.enter_context(self._snapshotter.feeding())
         # A layer that came uncompressed is its own tar.
         if compression or self._layer.digest.algorithm != "sha256":
             self._tar = self._stack.enter_context(self._store.ingest())
@@ -291,12 +290,3 @@ class _Unpacking:
     ) -> None:
         self._join()
         self._stack.__exit__(kind, error, trace)
-
-
-@contextmanager
-def _feeding(snapshotter: Feeds) -> Iterator[LayerFeed]:
-    feed = snapshotter.feeding()
-    try:
-        yield feed
-    finally:
-        feed.abort()
