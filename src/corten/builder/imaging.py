@@ -12,6 +12,7 @@ from corten.builder.graph import Step
 from corten.builder.plan import Plan
 from corten.builder.stacks import Stacks, layer_descriptor
 from corten.builder.worker import Result
+from corten.errors import NotFound
 from corten.oci import media
 from corten.oci.descriptor import Descriptor, describe
 from corten.oci.digest import Digest
@@ -75,7 +76,8 @@ def image_config(plan: Plan, results: Mapping[Step, Result]) -> ImageConfig:
 def store_image(config: ImageConfig, stacks: Stacks, tags: Sequence[str]) -> BuildResult:
     """Put configuration and manifest into the store, under `tags` (full names).
 
-    What is there already is not written again.
+    Without tags the image is there all the same, dangling.  What is there already
+    is not written again.
     """
     store = stacks.store
     raw = encode_config(config)
@@ -84,9 +86,17 @@ def store_image(config: ImageConfig, stacks: Stacks, tags: Sequence[str]) -> Bui
     descriptor, manifest = build_manifest(described, layers)
     _put(stacks, described, raw)
     _put(stacks, descriptor, manifest)
-    for tag in tags:
-        store.tag(tag, descriptor)
+    for tag in tags or ("",):
+        if not _named(stacks, tag, descriptor):
+            store.tag(tag, descriptor)
     return BuildResult(descriptor, described.digest, config.diff_ids)
+
+
+def _named(stacks: Stacks, tag: str, descriptor: Descriptor) -> bool:
+    try:
+        return bool(tag) and stacks.store.resolve(tag).digest == descriptor.digest
+    except NotFound:
+        return False
 
 
 def _put(stacks: Stacks, descriptor: Descriptor, raw: bytes) -> None:

@@ -197,7 +197,7 @@ class ImageWorker:
 
         folder = self._setting.folder / "work"
         folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - whoever asked closes it
+        return tempfile.TemporaryFile(dir=folder)
 
     def _copy(
         self, step: Step, op: Copy, inputs: Sequence[Result], job: Job

@@ -14,9 +14,11 @@ from corten.errors import Invalid
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_SPACE = re.compile(r"\s+")
 _SPECIAL = "@*#?-$!0"
 _DEPTH = 64
 _LIMIT = 1024 * 1024
+_SEARCH_LIMIT = 8 * 1024
 
 
 class ExpansionError(Invalid):
@@ -60,24 +62,22 @@ class _Words:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.current = ""
-        self.open = False
+        self.pieces: list[str] = []
 
     def plain(self, text: str) -> None:
-        for char in text:
-            if char.isspace():
+        for number, part in enumerate(_SPACE.split(text)):
+            if number:
                 self.close()
-            else:
-                self.quoted(char)
+            if part:
+                self.pieces.append(part)
 
     def quoted(self, text: str) -> None:
-        self.current += text
-        self.open = True
+        self.pieces.append(text)
 
     def close(self) -> None:
-        if self.open:
-            self.done.append(self.current)
-        self.current, self.open = "", False
+        if self.pieces:
+            self.done.append("".join(self.pieces))
+        self.pieces = []
 
 
 class _Expander:
@@ -257,19 +257,14 @@ class _Expander:
 
     def trimmed(self, side: str, value: str) -> str:
         longest = self.doubled(side)
-        pattern = _glob(self.until("}", keep_escapes=True)[0])
-        whole = re.compile(pattern, re.DOTALL)
-        cuts = range(len(value) + 1)
-        # Shortest from the start: cut early; from the end: cut late; longest the other way round.
-        if side == "#":
-            for cut in reversed(cuts) if longest else cuts:
-                if whole.fullmatch(value, 0, cut):
-                    return value[cut:]
-        else:
-            for cut in cuts if longest else reversed(cuts):
-                if whole.fullmatch(value, cut):
-                    return value[:cut]
-        return value
+        segments = _segments(self.until("}", keep_escapes=True)[0])
+        if side == "%":
+            # The end of a text is the beginning of the text written backwards.
+            segments = [segment[::-1] for segment in reversed(segments)]
+            match = re.compile(_glob(segments, longest), re.DOTALL).match(value[::-1])
+            return value[: len(value) - match.end()] if match else value
+        match = re.compile(_glob(segments, longest), re.DOTALL).match(value)
+        return value[match.end() :] if match else value
 
     def replaced(self, value: str) -> str:
         everywhere = self.doubled("/")
@@ -278,23 +273,44 @@ class _Expander:
         replacement = "" if ended else self.until("}")[0]
         if not pattern:
             return value
-        return re.sub(
-            _glob(pattern), lambda _: replacement, value, count=0 if everywhere else 1, flags=re.S
-        )
+        segments = _segments(pattern)
+        if len(segments) > 1 and len(value) > _SEARCH_LIMIT:
+            # Every place is a beginning to try: the square of the length.
+            raise self.fail(f"a value longer than {_SEARCH_LIMIT} characters is searched for *")
+        regex = re.compile(_glob(segments, longest=True), re.DOTALL)
+        first = regex.search(value)
+        if first is None:
+            return value
+        if not everywhere:
+            return value[: first.start()] + replacement + value[first.end() :]
+        return self.bounded(regex.sub(lambda _: replacement, value))
 
 
-def _glob(pattern: str) -> str:
-    """A shell pattern (``?``, ``*``, backslash) as a regular expression."""
-    out, at = "", 0
+def _segments(pattern: str) -> list[list[str]]:
+    """A shell pattern (``?``, ``*``, backslash) divided at its stars, a regular expression a character."""
+    segments: list[list[str]] = [[]]
+    at = 0
     while at < len(pattern):
         char = pattern[at]
-        if char == "\\" and at + 1 < len(pattern):
+        if char == "*":
+            segments.append([])
+        elif char == "\\" and at + 1 < len(pattern):
             at += 1
-            out += re.escape(pattern[at])
-        elif char == "*":
-            # Neighbouring stars would make matching take exponential time.
-            out += "" if out.endswith(".*") else ".*"
+            segments[-1].append(re.escape(pattern[at]))
         else:
-            out += "." if char == "?" else re.escape(char)
+            segments[-1].append("." if char == "?" else re.escape(char))
         at += 1
-    return out
+    return segments
+
+
+def _glob(segments: list[list[str]], longest: bool) -> str:
+    """A regular expression that matches the pattern at a beginning.
+
+    Between stars the first place where a segment fits is as good as any later
+    one, so it is never left again: matching cannot take exponential time.
+    """
+    first, *rest = ["".join(segment) for segment in segments]
+    if not rest:
+        return first
+    inner = "".join(f"(?>.*?{segment})" for segment in rest[:-1] if segment)
+    return f"{first}{inner}{'.*' if longest else '.*?'}{rest[-1]}"

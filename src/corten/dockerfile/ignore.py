@@ -11,7 +11,14 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from corten.dockerfile.patterns import PatternError, has_magic, translate
+from corten.dockerfile.patterns import (
+    BELOW,
+    Matcher,
+    PatternError,
+    compile_tokens,
+    has_magic,
+    tokens,
+)
 
 
 class Ignore:
@@ -22,8 +29,9 @@ class Ignore:
         self._rules = tuple(rule for rule in rules if rule is not None)
         self._negated = [prefix for _, keep, prefix in self._rules if keep]
         self._combined: re.Pattern[str] | None = None
-        if self._rules and not self._negated:
-            joined = "|".join(f"(?:{regex.pattern})" for regex, _, _ in self._rules)
+        simple = [regex for regex, _, _ in self._rules if isinstance(regex, re.Pattern)]
+        if simple and not self._negated and len(simple) == len(self._rules):
+            joined = "|".join(f"(?:{regex.pattern})" for regex in simple)
             self._combined = re.compile(joined, re.DOTALL)
 
     def __bool__(self) -> bool:
@@ -66,7 +74,7 @@ def parse_ignore(text: str) -> Ignore:
     return Ignore(patterns)
 
 
-_Rule = tuple[re.Pattern[str], bool, tuple[list[str], bool]]
+_Rule = tuple[Matcher, bool, tuple[list[str], bool]]
 
 
 def _rule(text: str) -> _Rule | None:
@@ -80,7 +88,7 @@ def _rule(text: str) -> _Rule | None:
     pattern = posixpath.normpath(pattern).lstrip("/") if pattern else ""
     if pattern in ("", "."):
         return None
-    regex = re.compile(translate(pattern, double_star=True) + "(?:/.*)?", re.DOTALL)
+    regex = compile_tokens([*tokens(pattern, double_star=True), BELOW])
     literal: list[str] = []
     for part in pattern.split("/"):
         if has_magic(part):

@@ -178,14 +178,11 @@ def find_heredocs(text: str) -> list[Heredoc]:
 
 
 def _heredoc_at(text: str, at: int) -> re.Match[str] | None:
-    """A here-document word begins a word of its own, a file descriptor's digits apart."""
+    """A here-document is a word of its own, a file descriptor's digits with it."""
     start = at
     while start and text[start - 1].isdigit():
         start -= 1
-    if start and not text[start - 1].isspace() and text[start - 1] not in "|&;(":
-        start = at
-        if not text[at - 1].isalnum() and text[at - 1] not in "<$":
-            return _HEREDOC.match(text, at)
+    if start and not text[start - 1].isspace():
         return None
     return _HEREDOC.match(text, start)
 

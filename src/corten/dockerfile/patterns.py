@@ -6,10 +6,16 @@ Spec: Dockerfile reference, "Pattern matching".
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from corten.errors import Invalid
 
 _MAGIC = frozenset("*?[\\")
+
+STAR, ANYTHING, DIRECTORIES, BELOW = "[^/]*", ".*", "(?:.*/)?", "(?:/.*)?"
+_WILD = frozenset((STAR, ANYTHING, DIRECTORIES, BELOW))
+# So many wildcards a regular expression may have: each multiplies the ways it tries.
+_BACKTRACKING = 3
 
 
 class PatternError(Invalid):
@@ -21,13 +27,27 @@ def has_magic(pattern: str) -> bool:
     return not _MAGIC.isdisjoint(pattern)
 
 
-def compile_match(pattern: str) -> re.Pattern[str]:
-    """One path component's pattern, to be used with ``fullmatch``.  Raises: PatternError."""
-    return re.compile(translate(pattern, double_star=False), re.DOTALL)
+class Matcher(Protocol):
+    """A compiled pattern."""
+
+    def fullmatch(self, text: str, /) -> object | None:
+        """Something true if the whole of `text` matches."""
 
 
-def translate(pattern: str, double_star: bool) -> str:
-    """The regular expression for `pattern`; with `double_star`, ``**`` crosses directories.
+def compile_match(pattern: str) -> Matcher:
+    """A pattern for one path component.  Raises: PatternError."""
+    return compile_tokens(tokens(pattern, double_star=False))
+
+
+def compile_tokens(found: list[str]) -> Matcher:
+    """A matcher whose time is bounded, whatever the pattern."""
+    if sum(token in _WILD for token in found) <= _BACKTRACKING:
+        return re.compile("".join(found), re.DOTALL)
+    return _Simulated(found)
+
+
+def tokens(pattern: str, double_star: bool) -> list[str]:
+    """A pattern as regular expressions, one a character or wildcard; ``**`` crosses directories.
 
     Raises: PatternError.
     """
@@ -36,16 +56,17 @@ def translate(pattern: str, double_star: bool) -> str:
     while at < len(pattern):
         char = pattern[at]
         if char == "*":
-            stars = at
+            begin = at
             while at < len(pattern) and pattern[at] == "*":
                 at += 1
-            if at - stars < 2 or not double_star:
-                _append_once(out, "[^/]*")
-            elif pattern.startswith("/", at):
-                at += 1
-                _append_once(out, "(?:.*/)?")
-            else:
-                _append_once(out, ".*")
+            token = STAR
+            if at - begin > 1 and double_star:
+                token = ANYTHING
+                if pattern.startswith("/", at):
+                    at += 1
+                    token = DIRECTORIES
+            if not out or out[-1] != token:
+                out.append(token)
             continue
         if char == "?":
             out.append("[^/]")
@@ -61,12 +82,45 @@ def translate(pattern: str, double_star: bool) -> str:
         else:
             out.append(re.escape(char))
         at += 1
-    return "".join(out)
+    return out
 
 
-def _append_once(out: list[str], piece: str) -> None:
-    if not out or out[-1] != piece:
-        out.append(piece)
+class _Simulated:
+    """All ways through a pattern at once: time grows with its length times the text's."""
+
+    def __init__(self, found: list[str]) -> None:
+        self._tokens = [
+            token if token in _WILD else re.compile(token, re.DOTALL).fullmatch for token in found
+        ]
+
+    def fullmatch(self, text: str, /) -> object | None:
+        length = len(text)
+        places = {0}
+        for token in self._tokens:
+            if not places:
+                return None
+            if not isinstance(token, str):
+                places = {at + 1 for at in places if at < length and token(text[at])}
+                continue
+            first = min(places)
+            if token == STAR:
+                reached, here = set(), False
+                for at in range(first, length + 1):
+                    here = here or at in places
+                    if here:
+                        reached.add(at)
+                    if at < length and text[at] == "/":
+                        here = False
+                places = reached
+            elif token == ANYTHING:
+                places = set(range(first, length + 1))
+            elif token == DIRECTORIES:
+                places |= {at + 1 for at in range(first, length) if text[at] == "/"}
+            else:
+                # What lies under a match is matched too.
+                ended = any(at < length and text[at] == "/" for at in places)
+                return True if ended or length in places else None
+        return True if length in places else None
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:
