@@ -32,7 +32,7 @@ HEAVY = {
 }
 """Never before a command needs them."""
 
-FRAME = {"click", "dataclasses", "inspect", "json", "msgspec", "subprocess", "threading"}
+FRAME = {"click", "dataclasses", "inspect", "json", "msgspec", "pathlib", "subprocess", "threading"}
 """Not on the fast path either: the listing is answered with SQLite alone."""
 
 _PROBE = """

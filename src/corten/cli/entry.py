@@ -90,9 +90,9 @@ def _fast_images(root: str, repository: str, flags: set[str]) -> str | None:
     """The listing.  None: something is wrong, the full command line shall find out and say."""
     try:
         from corten.cli.image_list import Wanted, listing
-        from corten.config.root import default_root
+        from corten.config.root import root_directory
 
-        where = root or default_root(os.environ)
+        where = root or root_directory(os.environ)
         wanted = Wanted(
             repository,
             quiet="quiet" in flags,

@@ -6,9 +6,9 @@ dataclasses: see :mod:`corten.cli.entry`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from corten.cli.quantities import ago, epoch, size
@@ -38,9 +38,9 @@ class Wanted(NamedTuple):
     form: str = ""
 
 
-def listing(root: str | Path, wanted: Wanted) -> str:
+def listing(root: str | os.PathLike[str], wanted: Wanted) -> str:
     """The text of ``corten images``.  Raises: Usage: ``form`` is wrong."""
-    rows = [row for row in image_rows(Path(root)) if _matches(row, wanted.repository)]
+    rows = [row for row in image_rows(root) if _matches(row, wanted.repository)]
     now = time.time()
     if wanted.form and not wanted.quiet:
         from corten.cli.templates import render_rows
@@ -55,7 +55,7 @@ def listing(root: str | Path, wanted: Wanted) -> str:
     return table(header, [(*line[:2], *line[3:]) for line in lines])
 
 
-def known_names(root: Path) -> Iterator[str]:
+def known_names(root: str | os.PathLike[str]) -> Iterator[str]:
     """Familiar names of all images, for completion."""
     for row in image_rows(root):
         if row.name:
