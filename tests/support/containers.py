@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,9 +117,9 @@ class World:
     def create(self, *args: str, **options: object) -> ContainerRecord:
         """A container that will run `args`; `options` are fields of its record or process."""
         names = {field.name for field in msgspec.structs.fields(ContainerRecord)}
+        image_volumes = options.pop("volumes", ())
         process = Process(args, **{k: v for k, v in options.items() if k not in names})  # type: ignore[arg-type]
         fields = {"network": "none", **{k: v for k, v in options.items() if k in names}}
-        image_volumes = fields.pop("volumes", ())
         record = lifecycle.create(
             self.runtime,
             ContainerRecord(id="", name=str(fields.pop("name", "")), process=process, **fields),  # type: ignore[arg-type]
@@ -134,20 +135,19 @@ class World:
     def run(self, *args: str, **options: object) -> tuple[int, bytes]:
         """Create, start in the foreground, wait, remove: exit status and output (both streams)."""
         record = self.create(*args, **options)
-        reading, writing = os.pipe()
-        with open(reading, "rb") as output:
+        with tempfile.TemporaryFile() as output:
             try:
                 with lifecycle.attended(self.runtime, record):
                     mounts = self.snapshots.mounts(record.snapshot)
                     attachment = lifecycle.start(self.runtime, record, mounts, attach=True)
                     assert attachment is not None
                     with attachment:
-                        attachment.relay(Streams(-1, writing, writing))
+                        attachment.relay(Streams(-1, output.fileno(), output.fileno()))
                     status = lifecycle.wait(self.runtime, record, 30)
             finally:
-                os.close(writing)
                 self.remove(record)
             assert status is not None
+            output.seek(0)
             return status, output.read()
 
     def step(self, *args: str, job: Job | None = None, **options: object) -> tuple[int, bytes]:

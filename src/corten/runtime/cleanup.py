@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
 from corten.errors import CortenError, NotFound
 from corten.runtime.host import Runtime
 from corten.runtime.lifecycle import remove, settle
+from corten.system.mount import unmount
 
 
 def clean_up(root: Path, container: str) -> None:
@@ -27,10 +29,27 @@ def clean_up(root: Path, container: str) -> None:
         remove(runtime, record, choose(root, record.driver))
 
 
+def leave_mounts(root: Path) -> None:
+    """Detach what is mounted below `root` in this mount namespace.
+
+    As conmon's child we are in the container's, which nobody needs any more; directories
+    that are mountpoints in it could not be removed.
+    """
+    below = tuple(f"{root.absolute()}/{name}/" for name in ("containers", "layers", "snapshots"))
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    for line in reversed(lines):
+        # Spec: proc(5), mountinfo: the fifth field, with blanks in octal.
+        target = line.split()[4].replace("\\040", " ")
+        if target.startswith(below):
+            with contextlib.suppress(CortenError):
+                unmount(target, detach=True)
+
+
 def main(arguments: list[str]) -> int:
     """Exit status 1 if it could not be done; the message goes to stderr, which conmon keeps."""
     root, container = arguments
     try:
+        leave_mounts(Path(root))
         clean_up(Path(root), container)
     except CortenError as error:
         sys.stderr.write(f"corten: {error}\n")

@@ -10,7 +10,7 @@ from corten.runtime.containers import ContainerRecord, ContainerStore
 from corten.runtime.crun import root_scope
 from corten.runtime.networks import BridgeNetwork
 from corten.runtime.specification import Isolation
-from corten.system.cgroup import CgroupMode, cgroup_mode, crun_options
+from corten.system.cgroup import cgroup_mode, crun_options
 from corten.system.process import find_program
 
 
@@ -69,12 +69,9 @@ class Runtime:
     def crun(self, log: Path | None = None) -> list[str]:
         """crun with the options that all its commands share, for a private mount namespace."""
         logging = ["--log", str(log), "--log-format", "json"] if log else []
-        mode = cgroup_mode()
-        if mode is CgroupMode.HYBRID:  # What is left of it where crun runs.
-            mode = CgroupMode.LEGACY
         return [
             find_program("crun"),
             *("--root", str(self.crun_root)),
             *logging,
-            *crun_options(mode),
+            *crun_options(cgroup_mode()),
         ]

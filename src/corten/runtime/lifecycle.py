@@ -262,20 +262,19 @@ def remove(
 
 
 def _force_end(runtime: Runtime, record: ContainerRecord) -> None:
-    """Kill the container's processes; then its monitor if that does not go by itself."""
-    started = read_started(runtime.directory(record))
+    """Kill the container's processes, and its monitor if that does not write down their end.
+
+    A monitor that did goes by itself; we may be its exit command.
+    """
+    directory = runtime.directory(record)
+    started = read_started(directory)
     if started is None:
         return
     if is_alive(started):
-        with contextlib.suppress(Conflict), process_handle(record, runtime.directory(record)) as fd:
+        with contextlib.suppress(Conflict), process_handle(record, directory) as fd:
             send_signal(fd, signal.SIGKILL)
             wait_for_end(fd, KILL_PATIENCE)
-    if monitor_is_alive(started):
+    _exit_code(directory)
+    if read_exit(directory) is None and monitor_is_alive(started):
         with contextlib.suppress(ProcessLookupError):
-            fd = os.pidfd_open(started.monitor)
-            try:
-                # Its exit command tries our lock, or waits for the one we hold.
-                if monitor_is_alive(started) and not wait_for_end(fd, 0.2):
-                    send_signal(fd, signal.SIGKILL)
-            finally:
-                os.close(fd)
+            os.kill(started.monitor, signal.SIGKILL)

@@ -3,13 +3,14 @@
 Three arrangements exist: ``unified`` (version 2 alone, mounted at the top),
 ``legacy`` (one version 1 hierarchy a controller) and ``hybrid`` (version 1 with a
 version 2 tree without controllers below it).  crun before 1.9 refuses the last;
-with the version 2 tree unmounted, in a mount namespace of its own, it is legacy.
+with the version 2 tree out of sight, in a mount namespace of its own, it is legacy.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -61,30 +62,34 @@ def cgroup_path(key: str) -> str:
     return f"/{PREFIX}{key}"
 
 
-def remove_cgroup(key: str, root: Path = CGROUP_ROOT) -> None:
+def remove_cgroup(key: str, hierarchies: Sequence[str] | None = None) -> None:
     """Remove the container's control groups and those it made below them.
 
-    Groups that still hold processes stay: the caller kills first.
+    Groups that still hold processes stay: the caller kills first.  `hierarchies`:
+    where to look, by default where control groups are mounted.
     """
-    name = PREFIX + key
-    tops = [root / name]
-    with contextlib.suppress(OSError), os.scandir(root) as entries:
-        tops += [Path(entry.path, name) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    for top in tops:
-        for folder, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)  # noqa: PTH106 - a str from os.walk
+    for folder in _groups(key, hierarchies):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
-def cgroup_processes(key: str, root: Path = CGROUP_ROOT) -> set[int]:
+def cgroup_processes(key: str, hierarchies: Sequence[str] | None = None) -> set[int]:
     """The ids of all processes in the container's control groups."""
-    name = PREFIX + key
     found: set[int] = set()
-    for top in (root / name, *(p / name for p in root.iterdir() if p.is_dir())):
-        for folder, _, _ in os.walk(top):
-            with contextlib.suppress(OSError):
-                found.update(int(line) for line in Path(folder, "cgroup.procs").read_text().split())
+    for folder in _groups(key, hierarchies):
+        with contextlib.suppress(OSError):
+            text = (folder / "cgroup.procs").read_text()
+            found.update(int(line) for line in text.split() if line.isdigit())
     return found
+
+
+def _groups(key: str, hierarchies: Sequence[str] | None) -> Iterator[Path]:
+    """The container's groups, those below others first."""
+    if hierarchies is None:
+        hierarchies = tuple(_cgroup_mounts(MOUNTINFO.read_text()))
+    for hierarchy in hierarchies:
+        for folder, _, _ in os.walk(Path(hierarchy, PREFIX + key), topdown=False):
+            yield Path(folder)
 
 
 def _cgroup_mounts(mountinfo: str) -> dict[str, str]:
@@ -93,6 +98,10 @@ def _cgroup_mounts(mountinfo: str) -> dict[str, str]:
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         fields, kind = before.split(), after.split(" ", 1)[0]
-        if kind in {"cgroup", "cgroup2"} and len(fields) > 4:
+        if len(fields) <= 4:
+            continue
+        if kind in {"cgroup", "cgroup2"}:
             found[fields[4]] = kind
+        else:
+            found.pop(fields[4], None)  # Something else is mounted over it.
     return found

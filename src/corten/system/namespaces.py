@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from corten.errors import CortenError, Denied, Unsupported
 from corten.system.cgroup import hybrid_trees
-from corten.system.mount import make_private, unmount
+from corten.system.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, make_private, mount
 
 CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
@@ -43,10 +43,14 @@ def in_private_mounts(work: Callable[[], T]) -> T:
     return thread.outcome()
 
 
-def unmount_hybrid_cgroups() -> None:
-    """Take away version 2 control groups under version 1, in this thread's mount namespace."""
+def hide_hybrid_cgroups() -> None:
+    """Take away version 2 control groups under version 1, in this thread's mount namespace.
+
+    An empty file system of our own takes their place: crun makes directories
+    there, which without it would stay in the host's.
+    """
     for path in hybrid_trees():
-        unmount(path, detach=True)
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=1m")
 
 
 class _Thread(threading.Thread, Generic[T]):
@@ -59,7 +63,7 @@ class _Thread(threading.Thread, Generic[T]):
     def run(self) -> None:
         try:
             _unshare_mounts()
-            unmount_hybrid_cgroups()
+            hide_hybrid_cgroups()
             self._result.append(self._work())
         except BaseException as error:
             self._error = error
