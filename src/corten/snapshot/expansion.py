@@ -7,26 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from corten.archive.entry import show
-from corten.errors import Unavailable, Unsupported
+from corten.errors import Unavailable
 from corten.snapshot.tree import LayerTree
 
 PIECE = 1024 * 1024
-_LIMIT = 1 << 40
-"""The most bytes that the sparse members of a layer may be large together."""
 
 
 def expand(tree: LayerTree, tar: Path, data: Path) -> None:
     """Write `data`: the tar, followed by every sparse member with its holes (as holes).
 
-    The nodes of `tree` then point into it.  Raises: Unsupported: members too large,
-    named; Unavailable: the disk is full.
+    The nodes of `tree` then point into it.  Raises: Unavailable: the disk is full.
     """
-    total = 0
-    for node in tree.sparse:
-        total += node.entry.size
-        if total > _LIMIT:
-            raise Unsupported(f"{show(node.entry.name)}: the layer's sparse files are too large")
     try:
         with tar.open("rb") as source, data.open("xb") as target:
             _expand(tree, source.fileno(), target.fileno())

@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ import msgspec
 from corten.errors import Conflict, Corrupt, Invalid, NotFound
 from corten.oci.digest import Digest
 from corten.snapshot.protocols import Snapshot
+from corten.snapshot.removal import remove_tree
 from corten.snapshot.skeleton import NAME as SKELETON
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
@@ -201,8 +201,10 @@ def _draft(directory: Path) -> Iterator[Path]:
         path.chmod(0o755)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(fd)
+        try:
+            remove_tree(path)
+        finally:
+            os.close(fd)
 
 
 def _listed(directory: Path) -> list[Path]:
@@ -232,7 +234,7 @@ def _remove(path: Path) -> None:
     except FileNotFoundError:
         pass  # somebody else removes it
     finally:
-        shutil.rmtree(doomed)
+        remove_tree(doomed)
 
 
 def _sweep(directory: Path) -> None:
@@ -250,7 +252,7 @@ def _sweep(directory: Path) -> None:
             except BlockingIOError:
                 continue
             else:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
             finally:
                 os.close(fd)
 

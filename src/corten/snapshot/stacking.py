@@ -22,6 +22,10 @@ class StackingSnapshotter(ABC):
     """A `Snapshotter` whose layers are directories or mounts under an overlay.
 
     A subclass says how to apply a layer and how it becomes a directory to stack.
+
+    overlayfs filters whiteouts only out of directories that it merges: one in a
+    directory that no lower layer has still shows up when that directory is listed
+    (and cannot be opened).  Builders do not write such; it is the same everywhere.
     """
 
     driver: str

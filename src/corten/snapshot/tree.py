@@ -29,6 +29,8 @@ MAX_MEMBERS = 2_000_000
 """The most members that a layer may have."""
 MAX_WEIGHT = 512 * 1024 * 1024
 """The most bytes that names, targets and attributes of a layer may have together."""
+MAX_SPARSE = 1 << 40
+"""The most bytes that the sparse files of a layer may be large together, holes included."""
 NAME_MAX = 255
 PATH_MAX = 4096
 XATTR_VALUE_MAX = 65535
@@ -80,6 +82,7 @@ class LayerTree:
         self.sparse: list[Node] = []
         self.members = 0
         self._weight = 0
+        self._sparse_size = 0
         # Directories by their path as members write it; forgotten whenever one goes away.
         self._known: dict[bytes, dict[bytes, Node]] = {}
 
@@ -103,7 +106,7 @@ class LayerTree:
                 entry = self._checked_xattrs(entry)
             node = Node(entry, offset)
             if entry.sparse is not None:
-                self.sparse.append(node)
+                self._take_sparse(node)
         elif kind == "link":
             node = self._target(entry)
         else:
@@ -115,6 +118,14 @@ class LayerTree:
         if self.members > MAX_MEMBERS or self._weight > MAX_WEIGHT:
             raise Unsupported(
                 f"the layer has more than {MAX_MEMBERS} members or {MAX_WEIGHT} bytes of metadata"
+            )
+
+    def _take_sparse(self, node: Node) -> None:
+        self.sparse.append(node)
+        self._sparse_size += node.entry.size
+        if self._sparse_size > MAX_SPARSE:
+            raise Unsupported(
+                f"{show(node.entry.name)}: the layer's sparse files are too large together"
             )
 
     def _special(self, entry: Entry) -> Node:
