@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from corten.cli.frame import Number
 from corten.cli.params import ByteSize, ImageName
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ def _many(*names: str, metavar: str, help: str) -> Any:
 
 
 _FLAGS = (
-    click.option("--name", default="", help="The container's name; one is made up otherwise."),
+    click.option(
+        "--name", default="", metavar="NAME", help="The container's name; one is made up otherwise."
+    ),
     click.option("-i", "--interactive", is_flag=True, help="Give it this command's input."),
     click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
     click.option("--rm", "auto_remove", is_flag=True, help="Remove the container when it ends."),
@@ -38,7 +41,7 @@ _FLAGS = (
         metavar="MODE",
         help="bridge (its own, with published ports), host, none, container:NAME.",
     ),
-    click.option("-h", "--hostname", default="", help="Its host name."),
+    click.option("-h", "--hostname", default="", metavar="NAME", help="Its host name."),
     click.option("--read-only", "readonly", is_flag=True, help="Its file system is read-only."),
     click.option("--privileged", is_flag=True, help="Nearly all that root on this machine may."),
     _many("--cap-add", metavar="CAPABILITY", help="Give it a capability, or ALL."),
@@ -47,6 +50,7 @@ _FLAGS = (
     click.option("--stop-signal", default="", metavar="SIGNAL", help="Asks it to end."),
     click.option(
         "--stop-timeout",
+        cls=Number,
         type=click.IntRange(min=0),
         default=10,
         show_default=True,
@@ -55,9 +59,22 @@ _FLAGS = (
     ),
     click.option("--init", is_flag=True, help="A small init reaps processes and passes signals."),
     click.option("-m", "--memory", type=ByteSize(), default="0", metavar="BYTES", help="At most."),
-    click.option("--cpus", type=click.FloatRange(min=0), default=0.0, help="At most, e.g. 1.5."),
     click.option(
-        "--pids-limit", "pids", type=click.IntRange(min=-1), default=0, help="Processes at most."
+        "--cpus",
+        cls=Number,
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="NUMBER",
+        help="At most, e.g. 1.5.",
+    ),
+    click.option(
+        "--pids-limit",
+        "pids",
+        cls=Number,
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="NUMBER",
+        help="Processes at most.",
     ),
     click.option(
         "--pull",
@@ -72,7 +89,9 @@ _FLAGS = (
 
 def container_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: image, command and all options of a new container."""
-    function = click.argument("command", nargs=-1, type=click.UNPROCESSED)(function)
+    function = click.argument(
+        "command", metavar="[COMMAND [ARG]...]", nargs=-1, type=click.UNPROCESSED
+    )(function)
     function = click.argument("image", type=ImageName())(function)
     for flag in reversed(_FLAGS):
         function = flag(function)

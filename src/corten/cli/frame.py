@@ -16,6 +16,8 @@ from corten.config.settings import Settings
 from corten.events.job import Job
 
 if TYPE_CHECKING:
+    from click.types import OptionHelpExtra
+
     from corten.engine.host import Host
 
 WIDTH = 100
@@ -32,6 +34,7 @@ class Globals:
     debug: bool = False
     command: str = ""
     """The name of the command that runs: decides about the exit status of an error."""
+    host: Host | None = None
 
     def settings(self) -> Settings:
         """Flags over the environment over the defaults."""
@@ -59,10 +62,13 @@ def current() -> Globals:
 
 
 def host() -> Host:
-    """The host that the global options mean."""
-    from corten.engine.host import Host
+    """The host that the global options mean: one for the whole command."""
+    known = current()
+    if known.host is None:
+        from corten.engine.host import Host
 
-    return Host(current().settings())
+        known.host = Host(known.settings())
+    return known.host
 
 
 def reporting(quiet: bool = False) -> AbstractContextManager[Job]:
@@ -109,6 +115,16 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
+class Number(click.Option):
+    """An option with a number whose limits go without saying."""
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """The default, without the range of the type."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
 class _Sectioned(click.Command):
     """Help with sections: text, arguments, options, global options, examples."""
 
@@ -128,7 +144,8 @@ class _Sectioned(click.Command):
             records = [
                 record
                 for parameter in self.get_params(context)
-                if (parameter in self._global) is wanted
+                if isinstance(parameter, click.Option)
+                and (parameter in self._global) is wanted
                 and (record := parameter.get_help_record(context)) is not None
             ]
             if records:

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = {
     "wait": Entry("wait", "Wait for containers to end and print their exit statuses", _CONTAINERS),
     "rename": Entry("rename", "Give a container another name", _CONTAINERS),
     "images": Entry("images", "List images", _IMAGES),
+    "history": Entry("history", "Show how an image came about", _IMAGES),
     "tag": Entry("tag", "Give an image one more name", _IMAGES),
     "rmi": Entry("rmi", "Remove images", _IMAGES),
     "pull": Entry("pull", "Fetch an image from its registry", _REGISTRIES),

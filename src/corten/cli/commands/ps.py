@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from corten.cli.frame import Number, echo, host
 from corten.cli.frame import command as define
-from corten.cli.frame import echo, host
 
 
 @define(
@@ -18,7 +18,14 @@ corten ps --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'
 """,
 )
 @click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
-@click.option("-n", "--last", type=click.IntRange(min=1), help="The last N, running or not.")
+@click.option(
+    "-n",
+    "--last",
+    cls=Number,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The last N, running or not.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Only IDs.")
 @click.option("--no-trunc", is_flag=True, help="Whole IDs and commands.")
 @click.option(
