@@ -32,8 +32,10 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("0", 0), ("1024", 1024), ("1b", 1), ("64k", 65536), ("64M", 1 << 26), ("1.5g", 3 << 29)]
-    + [("2GB", 2 << 30), ("2GiB", 2 << 30), ("1T", 1 << 40)],
+    [
+        *(("0", 0), ("1024", 1024), ("1b", 1), ("64k", 65536), ("64M", 1 << 26)),
+        *(("1.5g", 3 << 29), ("2GB", 2 << 30), ("2GiB", 2 << 30), ("1T", 1 << 40)),
+    ],
 )
 def test_sizes_are_binary_as_with_docker(text: str, count: int) -> None:
     assert ByteSize().convert(text, None, None) == count
