@@ -75,7 +75,7 @@ def bootstrap(host: Host, options: BootstrapOptions, job: Job) -> Descriptor:
         tree = Path(folder) / "tree"
         _install(tree, suite, options, step)
         newest = _clamp_times(tree, begin)
-        with Stacks(host.store, host.snapshotter, Path(folder)).new_layer() as layer:
+        with Stacks(host.store, lambda: host.snapshotter, Path(folder)).new_layer() as layer:
             write_diff(tree, layer.write)
             diff_id = layer.commit()
         descriptor = _assemble(host, diff_id, newest, f"corten bootstrap {suite}")

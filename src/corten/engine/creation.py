@@ -11,10 +11,10 @@ from corten.engine.host import Host
 from corten.errors import Invalid, NotFound, Usage
 from corten.image.view import Image
 from corten.oci.image_config import ContainerConfig
+from corten.runtime.capabilities import adjusted
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.ports import PublishedPort, parse_port
 from corten.runtime.protocols import Bind, Process
-from corten.runtime.specification import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 from corten.runtime.volumes import VolumeStore, parse_mount, parse_tmpfs, parse_volume
 
 
@@ -70,7 +70,9 @@ def record_of(host: Host, image: Image, options: ContainerOptions) -> ContainerR
     if ports and network != "bridge":
         raise Usage(f"ports cannot be published on the network {network!r}")
     process = process_of(options, config)
-    capabilities = capabilities_of(options)
+    capabilities = None
+    if options.cap_add or options.cap_drop:
+        capabilities = adjusted(options.cap_add, options.cap_drop)
     binds, anonymous = binds_of(host, options)
     return ContainerRecord(
         id=os.urandom(32).hex(),
@@ -187,28 +189,6 @@ def binds_of(host: Host, options: ContainerOptions) -> tuple[tuple[Bind, ...], t
     tmpfs = [parse_tmpfs(text) for text in options.tmpfs]
     binds, anonymous = VolumeStore(host.root).resolve(wanted)
     return (*binds, *tmpfs), anonymous
-
-
-def capabilities_of(options: ContainerOptions) -> tuple[str, ...] | None:
-    """The capabilities after ``--cap-add`` and ``--cap-drop``; None: the defaults.  Raises: Invalid."""
-    if not options.cap_add and not options.cap_drop:
-        return None
-    added, dropped = _capabilities(options.cap_add), _capabilities(options.cap_drop)
-    kept = ALL_CAPABILITIES if "ALL" in added else DEFAULT_CAPABILITIES
-    if "ALL" in dropped:
-        kept = ()
-    names = {*kept, *added} - {"ALL"} - dropped
-    return tuple(sorted(names))
-
-
-def _capabilities(names: Sequence[str]) -> set[str]:
-    found = set()
-    for name in names:
-        full = name.upper() if name.upper() == "ALL" else "CAP_" + name.upper().removeprefix("CAP_")
-        if full != "ALL" and full not in ALL_CAPABILITIES:
-            raise Invalid(f"unknown capability {name!r}", hint="capabilities(7) lists them")
-        found.add(full)
-    return found
 
 
 def pairs(texts: Sequence[str]) -> Mapping[str, str]:
