@@ -1,0 +1,84 @@
+"""Files that come in, perhaps by a pipe, perhaps compressed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from corten.archive.compression import MAGIC, detect, inflater
+from corten.content.ingest import storage_error
+from corten.content.protocols import PIECE
+from corten.errors import Invalid
+from corten.events.job import Job
+
+
+def inflate(file: BinaryIO, write: Callable[[bytes], object], job: Job) -> None:
+    """Read `file` to its end and hand it to `write` in pieces, uncompressed whatever it was.
+
+    Raises: Invalid: it is empty; Corrupt: its compression is damaged; Cancelled.
+    """
+    head = b""
+    while len(head) < MAGIC and (piece := _read(file, MAGIC - len(head))):
+        head += piece
+    if not head:
+        raise Invalid(f"{name_of(file)} is empty")
+    stream = inflater(detect(head), write)
+    stream.feed(head)
+    while piece := _read(file, PIECE):
+        job.check()
+        stream.feed(piece)
+    stream.finish()
+
+
+@contextmanager
+def plain_file(file: BinaryIO, spool: Path, job: Job) -> Iterator[int]:
+    """A descriptor of a regular, uncompressed file with the bytes of `file`, for the block.
+
+    `file` itself where it is one, else a nameless copy in the directory `spool`.
+    Raises: as `inflate`; Unavailable: `spool` is full.
+    """
+    fd = _regular(file)
+    if fd is not None and not detect(os.pread(fd, MAGIC, 0)):
+        yield fd
+        return
+    spool.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=spool, prefix="load-") as copy:
+
+        def write(data: bytes) -> None:
+            try:
+                copy.write(data)
+            except OSError as error:
+                raise storage_error(error, f"unpack {name_of(file)}") from error
+
+        inflate(file, write, job)
+        copy.flush()
+        yield copy.fileno()
+
+
+def name_of(file: BinaryIO) -> str:
+    """How messages call the file."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) and name != "<stdin>" else "standard input"
+
+
+def _regular(file: BinaryIO) -> int | None:
+    try:
+        fd = file.fileno()
+    except (OSError, AttributeError):
+        return None
+    # A file that was read from already has its rest only by reading on.
+    if not stat.S_ISREG(os.fstat(fd).st_mode) or file.tell() != 0:
+        return None
+    return fd
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise storage_error(error, f"read {name_of(file)}") from error
