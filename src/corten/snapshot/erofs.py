@@ -12,17 +12,14 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from corten.archive.tar_reader import TarScanner, read_members
 from corten.errors import Corrupt
 from corten.oci.digest import Digest
 from corten.snapshot.erofs_index import build_index
 from corten.snapshot.expansion import expand
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.protocols import Mount
-from corten.snapshot.stacking import StackingSnapshotter, require_file, root_metadata
+from corten.snapshot.stacking import StackingSnapshotter, root_metadata
 from corten.snapshot.tree import LayerTree
 
 
@@ -34,21 +31,6 @@ class ErofsSnapshotter(StackingSnapshotter):
         # Indexes that were found whole, by path: what they looked like then.
         self._verified: dict[Path, tuple[int, int, int]] = {}
         self._lock = threading.Lock()
-
-    def apply(self, diff_id: Digest, tar: Path) -> None:
-        """Index the layer in `tar`, which goes on being used where it lies."""
-        if self.has(diff_id):
-            return
-        require_file(tar)
-        tree = LayerTree()
-        with tar.open("rb") as file:
-            for entry, offset, _ in read_members(file.fileno()):
-                tree.add(entry, offset)
-        self._publish(tree, diff_id, tar)
-
-    def feeding(self) -> ErofsFeed:
-        """A feed that indexes a layer while its bytes arrive."""
-        return ErofsFeed(self)
 
     def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
         with self._holdings.draft() as draft:
@@ -104,42 +86,6 @@ class ErofsSnapshotter(StackingSnapshotter):
             raise Corrupt(f"the index of layer {diff_id.short} is damaged", hint=hint)
         with self._lock:
             self._verified[path] = look
-
-
-class ErofsFeed:
-    """A layer being indexed while its bytes come in; see `LayerFeed`."""
-
-    def __init__(self, snapshotter: ErofsSnapshotter) -> None:
-        self._snapshotter = snapshotter
-        self._scanner = TarScanner()
-        self._tree = LayerTree()
-
-    def feed(self, data: bytes | memoryview, /) -> None:
-        """The next bytes of the tar.  Raises: Invalid, Unsupported: a member is named."""
-        add = self._tree.add
-        for entry, offset, _ in self._scanner.feed(data):
-            add(entry, offset)
-
-    def finish(self, diff_id: Digest, tar: Path) -> None:
-        """All bytes were fed and lie in `tar`.  Raises: Invalid: the tar ends in the middle."""
-        self._scanner.finish()
-        if not self._snapshotter.has(diff_id):
-            self._snapshotter._publish(self._tree, diff_id, tar)
-
-    def abort(self) -> None:
-        """Forget it; nothing was written yet."""
-        self._tree = LayerTree()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.abort()
 
 
 def _link(tar: Path, data: Path) -> None:

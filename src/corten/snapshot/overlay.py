@@ -9,31 +9,22 @@ import ctypes
 import os
 from pathlib import Path
 
-from corten.archive.tar_reader import read_members
 from corten.errors import Corrupt, Unavailable
 from corten.oci.digest import Digest
 from corten.snapshot.extraction import extract
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.protocols import Mount
-from corten.snapshot.stacking import StackingSnapshotter, require_file, root_metadata
+from corten.snapshot.stacking import StackingSnapshotter, root_metadata
 from corten.snapshot.tree import LayerTree
 
 
 class OverlaySnapshotter(StackingSnapshotter):
-    """Extracts layers to directories and stacks those."""
+    """Extracts layers to directories, after all of a layer was checked, and stacks those."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, "overlay")
 
-    def apply(self, diff_id: Digest, tar: Path) -> None:
-        """Extract the layer in `tar`; nothing is written before all of it was checked."""
-        if self.has(diff_id):
-            return
-        require_file(tar)
-        tree = LayerTree()
-        with tar.open("rb") as file:
-            for entry, offset, _ in read_members(file.fileno()):
-                tree.add(entry, offset)
+    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
         with self._holdings.draft() as draft:
             target = draft / "fs"
             target.mkdir(mode=0o755)

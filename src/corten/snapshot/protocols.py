@@ -86,8 +86,14 @@ class LayerFeed(Protocol):
     def feed(self, data: bytes | memoryview, /) -> None:
         """The next bytes of the uncompressed tar.  Raises: Invalid, Unsupported."""
 
+    def end(self) -> None:
+        """There are no more bytes.  Raises: Invalid: the tar ends in the middle."""
+
     def finish(self, diff_id: Digest, tar: Path) -> None:
-        """All bytes were fed and lie, verified, in `tar`: the layer is applied."""
+        """All bytes were fed and lie, verified, in `tar`: the layer is applied.
+
+        Ends the feed if `end` was not called.
+        """
 
     def abort(self) -> None:
         """Forget it."""

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from corten.archive.entry import Entry
-from corten.errors import NotFound, Usage
+from corten.errors import Usage
 from corten.oci.digest import Digest
 from corten.snapshot.diff import write_diff
+from corten.snapshot.feeding import TreeFeed, read_tree
 from corten.snapshot.holdings import Holdings, RootMetadata
 from corten.snapshot.protocols import Mount, Snapshot
 from corten.snapshot.skeleton import skeleton
+from corten.snapshot.tree import LayerTree
 
 _OPTIONS = ("redirect_dir=nofollow", "metacopy=off", "index=off")
 """So that every change is whole in the upper directory and a layer is what its tar says."""
@@ -35,9 +37,18 @@ class StackingSnapshotter(ABC):
         self._root = root.absolute()
         self._holdings = Holdings(self._root, driver)
 
-    @abstractmethod
     def apply(self, diff_id: Digest, tar: Path) -> None:
-        """As :meth:`corten.snapshot.protocols.Snapshotter.apply`."""
+        """Make the layer in `tar` mountable; see `Snapshotter.apply`."""
+        if not self.has(diff_id):
+            self._publish(read_tree(tar), diff_id, tar)
+
+    def feeding(self) -> TreeFeed:
+        """A feed that reads the layer while its bytes arrive."""
+        return TreeFeed(self._publish_once)
+
+    @abstractmethod
+    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+        """Make the layer out of its tree; `tar` has the data."""
 
     @abstractmethod
     def _lower(self, diff_id: Digest) -> tuple[tuple[Mount, ...], str]:
@@ -83,6 +94,10 @@ class StackingSnapshotter(ABC):
     def prune(self, keep: Collection[Digest]) -> int:
         """Forget applied layers that are neither in `keep` nor under a snapshot; how many."""
         return self._holdings.prune({digest.encoded for digest in keep})
+
+    def _publish_once(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+        if not self.has(diff_id):
+            self._publish(tree, diff_id, tar)
 
     def _root_metadata(self, layers: Sequence[Digest]) -> RootMetadata | None:
         """What the topmost layer that speaks of the root directory says; checks that all exist."""
@@ -131,9 +146,3 @@ def root_metadata(entry: Entry | None) -> RootMetadata | None:
     if entry is None:
         return None
     return RootMetadata(entry.mode, entry.uid, entry.gid, entry.mtime_ns)
-
-
-def require_file(tar: Path) -> None:
-    """Raises: NotFound: `tar` is not a file."""
-    if not tar.is_file():
-        raise NotFound(f"there is no layer tar at {tar}")

@@ -230,6 +230,8 @@ class _Unpacking:
         self._inflater.finish()
         self._join()
         self._check()
+        if self._feed is not None:
+            self._feed.end()
 
     def apply(self, committed: Descriptor) -> Digest:
         """Commit the tar, apply the layer, remember its diff id."""
