@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,6 +19,7 @@ from corten.content.local import LocalStore
 from corten.errors import CortenError
 from corten.events.job import Job
 from corten.events.model import Event, Finished, Output, Started, Warned
+from corten.oci.descriptor import Descriptor
 from corten.oci.image_config import ImageConfig, parse_config
 from corten.oci.manifest import Manifest, parse_document
 from corten.oci.platform import Platform, normalized
@@ -44,7 +45,9 @@ class Log:
     def steps(self) -> dict[str, str]:
         """Titles of build steps and how each ended."""
         names = {e.id: e.name for e in self.events if isinstance(e, Started) and e.kind == "build"}
-        return {names[e.id]: e.status for e in self.events if isinstance(e, Finished) and e.id in names}
+        return {
+            names[e.id]: e.status for e in self.events if isinstance(e, Finished) and e.id in names
+        }
 
     def statuses(self) -> list[str]:
         """How steps ended, in order of their ending, without FROM."""
@@ -89,7 +92,7 @@ class Workshop:
         _, config = self.read(descriptor)
         return BaseImage(name, config)
 
-    def read(self, descriptor):  # type: ignore[no-untyped-def]
+    def read(self, descriptor: Descriptor) -> tuple[Manifest, ImageConfig]:
         with self.store.open(descriptor) as file:
             manifest = parse_document(file.read())
         assert isinstance(manifest, Manifest)
@@ -103,15 +106,13 @@ class Workshop:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    def build(self, dockerfile: str | None = None, **wishes: object) -> Built:
+    def build(self, dockerfile: str | None = None, **wishes: Any) -> Built:
         """Build the context; `wishes` are fields of BuildRequest."""
         if dockerfile is not None:
             self.write({"Dockerfile": dockerfile})
         log = self.log = Log()
-        fields = {"context": self.context, "host": HOST, "environ": {}, **wishes}
-        tags = fields.get("tags", ())
-        assert isinstance(tags, tuple)
-        fields["tags"] = tuple(str(Reference.parse(tag)) for tag in tags)
+        fields: dict[str, Any] = {"context": self.context, "host": HOST, "environ": {}, **wishes}
+        fields["tags"] = tuple(str(Reference.parse(tag)) for tag in fields.get("tags", ()))
         request = BuildRequest(**fields)
         equipment = Equipment(
             self.store,
@@ -138,7 +139,11 @@ class Workshop:
         found = [f"snapshot {snapshot.key}" for snapshot in self.snapshotter().walk()]
         for pattern in ("run/steps/*", "run/crun/*", "cache/work/*"):
             found += [str(path) for path in self.root.glob(pattern)]
-        found += [str(path) for path in (self.root / "content" / "ingest").glob("**/*") if path.is_file() and path.stat().st_size]
+        found += [
+            str(path)
+            for path in (self.root / "content" / "ingest").glob("**/*")
+            if path.is_file() and path.stat().st_size
+        ]
         mounts = Path("/proc/self/mounts").read_text()
         found += [line for line in mounts.splitlines() if str(self.root) in line]
         return found

@@ -110,7 +110,7 @@ class Tree:
     def find(self, pattern: str) -> list[Found]:
         """What a source path or pattern names, in order of names.
 
-        A link that is named is followed, inside the tree.  Empty: nothing.
+        A link is followed, inside the tree.  Empty: nothing.
         Spec: Dockerfile reference, "Pattern matching".  Raises: Invalid, PatternError.
         """
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
@@ -123,22 +123,43 @@ class Tree:
             last = number == len(parts) - 1
             found = []
             for base, _ in places:
-                folder = self.resolve(base)
-                state = self.state(folder)
-                if state is None or not stat.S_ISDIR(state.st_mode):
+                folder = self._directory(base)
+                if folder is None:
                     continue
                 for name in self.names(folder):
                     path = f"{folder}/{name}".lstrip("/")
                     if match(name) and (last or self.state(path) is not None):
                         found.append((path, name))
             places = found
+        by_pattern = bool(parts) and has_magic(parts[-1])
         results = []
         for path, name in places:
+            found_here = self._target(path, name, by_pattern)
+            if found_here is not None:
+                results.append(found_here)
+        return results
+
+    def _directory(self, path: str) -> str | None:
+        """The real path of a directory; None: there is none."""
+        try:
+            real = self.resolve(path)
+        except Invalid:
+            return None
+        state = self.state(real)
+        return real if state is not None and stat.S_ISDIR(state.st_mode) else None
+
+    def _target(self, path: str, name: str, by_pattern: bool) -> Found | None:
+        """What is at `path`; a link that a pattern found and that leads nowhere is itself meant."""
+        try:
             real = self.resolve(path)
             state = self.state(real)
-            if state is not None:
-                results.append(Found(name, real, state))
-        return results
+        except Invalid:
+            if not by_pattern:
+                raise
+            state = None
+        if state is None and by_pattern:
+            real, state = path, self.state(path)
+        return Found(name, real, state) if state is not None else None
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from corten.builder.tree import Found, Tree
@@ -53,7 +53,7 @@ class Item(NamedTuple):
             return {}
 
 
-def single(tree: Tree, found: Found) -> Iterator[Item]:
+def single(tree: Tree, found: Found) -> Generator[Item, None, None]:
     """One thing that is no directory; its path is its name."""
     parent, _, name = found.path.rpartition("/")
     fd = tree.open(parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -63,7 +63,7 @@ def single(tree: Tree, found: Found) -> Iterator[Item]:
         os.close(fd)
 
 
-def walk(tree: Tree, root: str) -> Iterator[Item]:
+def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
     """Everything under the directory `root`, parents first, names in order of bytes.
 
     A directory that is left out shows all the same where something in it is not.
