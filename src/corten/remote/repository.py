@@ -51,11 +51,6 @@ class RemoteRepository:
         """``registry/repository``: where content copied from or to here is known to exist."""
         return str(self)
 
-    @property
-    def origin(self) -> str:
-        """``registry/repository``: where content that is found here comes from."""
-        return str(self)
-
     # Source
 
     def resolve(self, name: str) -> Descriptor:

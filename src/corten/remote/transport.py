@@ -34,6 +34,7 @@ CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECT_LIMIT = 10
+_COMPLAINT_LIMIT = 256 * 1024
 _CONNECTIONS = 32
 _SENSITIVE = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -236,10 +237,14 @@ def _read_whole(answer: BaseHTTPResponse, method: str, host: str) -> bytes:
     try:
         while piece := answer.read(65536, decode_content=False):
             total += len(piece)
+            pieces.append(piece)
+            if answer.status >= 300 and total > _COMPLAINT_LIMIT:
+                # Long enough to say what is wrong; it must not hide behind its own length.
+                answer.close()
+                return b"".join(pieces)
             if total > DOCUMENT_LIMIT:
                 answer.close()
                 raise Invalid(f"{host} answered with a document of more than {DOCUMENT_LIMIT} B")
-            pieces.append(piece)
     except (HTTPError, OSError) as error:
         answer.close()
         raise explain(error, host, False) from error
