@@ -27,6 +27,8 @@ from corten.system.durable import sync_directory
 from corten.system.locks import locked
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+# A layout may come from a stranger: a link in place of a blob is no blob, a FIFO must not block.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FRESH = 60.0
 """Seconds for which a blob counts as just used: `touch` does not write its time again."""
 
@@ -88,25 +90,23 @@ class BlobDirectory:
         Raises: NotFound; Invalid: the offset lies behind the end.
         """
         try:
-            # A layout may come from a stranger: a link in place of a blob is no blob.
-            fd = os.open(self.file(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self.file(digest), _READ)
         except OSError as error:
             if error.errno in _ABSENT:
                 raise missing(digest) from None
             raise storage_error(error, f"read {digest}") from error
-        file = FileIO(fd, "r")
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise missing(digest)
+            if not 0 <= offset <= found.st_size:
+                raise Invalid(f"offset {offset} lies outside of {digest}")
             if offset:
-                if not 0 <= offset <= found.st_size:
-                    raise Invalid(f"offset {offset} lies outside of {digest}")
-                file.seek(offset)
+                os.lseek(fd, offset, os.SEEK_SET)
         except BaseException:
-            file.close()
+            os.close(fd)
             raise
-        return file
+        return FileIO(fd, "r")
 
     def read(self, digest: Digest, limit: int) -> bytes:
         """A small blob whole.  Raises: NotFound; Invalid: it is longer than `limit` bytes."""

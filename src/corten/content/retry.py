@@ -5,20 +5,36 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from corten.content.ingest import StorageFull
 from corten.errors import Unavailable
 
 T = TypeVar("T")
 
-ATTEMPTS = 5
-"""Tries without any progress before giving up."""
-_FIRST_SECONDS, _LONGEST_SECONDS = 0.2, 10.0
-_ALL_ATTEMPTS = 50
+
+class Patience(NamedTuple):
+    """How often, and after how many seconds, something is tried again."""
+
+    attempts: int = 5
+    """Tries without any progress before giving up."""
+    first: float = 0.2
+    """The first pause."""
+    longest: float = 10.0
+    """No pause is longer."""
+    in_all: int = 50
+    """Tries even with progress."""
 
 
-def retrying(attempt: Callable[[], T], check: Callable[[], None], progress: Callable[[], int]) -> T:
+PATIENCE = Patience()
+
+
+def retrying(
+    attempt: Callable[[], T],
+    check: Callable[[], None],
+    progress: Callable[[], int],
+    patience: Patience = PATIENCE,
+) -> T:
     """The result of `attempt`, which is called again after Unavailable.
 
     The pause doubles each time, with jitter; `check` is called while waiting and
@@ -27,7 +43,7 @@ def retrying(attempt: Callable[[], T], check: Callable[[], None], progress: Call
     more than a fixed number in all).  Raises: Unavailable: it stayed so.
     """
     failures, reached = 0, progress()
-    for _ in range(_ALL_ATTEMPTS - 1):
+    for _ in range(patience.in_all - 1):
         try:
             return attempt()
         except StorageFull:
@@ -36,9 +52,9 @@ def retrying(attempt: Callable[[], T], check: Callable[[], None], progress: Call
             if progress() > reached:
                 failures, reached = 0, progress()
             failures += 1
-            if failures >= ATTEMPTS:
+            if failures >= patience.attempts:
                 raise
-        _pause(min(_FIRST_SECONDS * 2 ** (failures - 1), _LONGEST_SECONDS), check)
+        _pause(min(patience.first * 2 ** (failures - 1), patience.longest), check)
     return attempt()
 
 

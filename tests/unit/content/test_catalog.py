@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corten.content.catalog import Catalog
+from corten.errors import Corrupt, Unavailable, Unsupported
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    made = Catalog(tmp_path / "new" / "catalog.db")
+    yield made
+    made.close()
+
+
+def test_it_is_made_when_it_is_first_used(catalog: Catalog) -> None:
+    assert not catalog.path.exists()
+    assert catalog.rows("SELECT * FROM names") == []
+    assert catalog.row("SELECT * FROM names") is None
+    assert catalog.path.exists()
+    assert catalog.row("PRAGMA journal_mode") == ("wal",)
+    assert catalog.row("PRAGMA user_version") == (1,)
+
+
+def test_a_failed_change_changes_nothing(catalog: Catalog) -> None:
+    with pytest.raises(ZeroDivisionError), catalog.change() as change:
+        change.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
+        raise ZeroDivisionError
+    assert catalog.rows("SELECT * FROM facts") == []
+    with catalog.change(durable=False) as change:
+        change.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
+    assert catalog.rows("SELECT * FROM facts") == [("k", "d", "v")]
+
+
+def test_another_connection_sees_what_was_committed(catalog: Catalog) -> None:
+    other = Catalog(catalog.path)
+    try:
+        with catalog.change() as change:
+            change.execute("INSERT INTO pins VALUES ('o', 'd')")
+            assert other.rows("SELECT * FROM pins") == []
+        assert other.rows("SELECT * FROM pins") == [("o", "d")]
+    finally:
+        other.close()
+
+
+def test_a_catalog_of_a_newer_corten_is_refused(catalog: Catalog) -> None:
+    catalog.rows("SELECT 1")
+    catalog.close()
+    connection = sqlite3.connect(catalog.path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(Unsupported, match="version 99"):
+        catalog.rows("SELECT 1")
+
+
+def test_what_is_no_database_is_corrupt(catalog: Catalog) -> None:
+    catalog.path.parent.mkdir()
+    catalog.path.write_bytes(b"certainly not a database " * 100)
+    with pytest.raises(Corrupt, match="damaged"):
+        catalog.rows("SELECT 1")
+
+
+def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(Unavailable):
+        Catalog(tmp_path / "file" / "catalog.db").rows("SELECT 1")
+
+
+def test_it_opens_again_after_closing(catalog: Catalog) -> None:
+    with catalog.change() as change:
+        change.execute("INSERT INTO pins VALUES ('o', 'd')")
+    catalog.close()
+    catalog.close()
+    assert catalog.rows("SELECT * FROM pins") == [("o", "d")]
