@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Entry] = {
     "rename": Entry("rename", "Give a container another name", _CONTAINERS),
     "images": Entry("images", "List images", _IMAGES),
     "history": Entry("history", "Show how an image came about", _IMAGES),
+    "inspect": Entry("inspect", "Show all that is known of images", _IMAGES),
     "tag": Entry("tag", "Give an image one more name", _IMAGES),
     "rmi": Entry("rmi", "Remove images", _IMAGES),
     "pull": Entry("pull", "Fetch an image from its registry", _REGISTRIES),

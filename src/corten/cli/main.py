@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(corten, {"obj": Globals()}, "corten", "_CORTEN_COMPLETE", instruction)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     known = Globals()
     try:
         with corten.make_context("corten", list(arguments), obj=known, color=False) as context:
@@ -67,5 +69,11 @@ def main(arguments: Sequence[str]) -> int:
         raise
     except (Exception, KeyboardInterrupt) as error:
         report(error, sys.stderr, debug=known.debug)
-        return exit_status(error, known.command)
+        return exit_status(error, known.command or _command_of(error))
     return result if isinstance(result, int) else 0
+
+
+def _command_of(error: BaseException) -> str:
+    """The name of the command whose arguments are wrong, if that is the error."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return (context.command.name or "") if context is not None else ""

@@ -97,6 +97,19 @@ def test_an_unknown_option_is_one_line_and_a_hint() -> None:
     assert result.stdout == ""
 
 
+def test_wrong_options_of_run_end_with_125_as_with_docker() -> None:
+    for arguments in (("run",), ("run", "--nope", "x"), ("exec", "x"), ("container", "run")):
+        result = corten(*arguments)
+        assert result.returncode == 125, arguments
+        assert len(result.stderr.splitlines()) == 2
+
+
+def test_help_is_a_command_too() -> None:
+    assert corten("help", "run").stdout == corten("run", "--help").stdout
+    assert corten("help").stdout == corten("--help").stdout
+    assert corten("help", "image", "ls").stdout == corten("image", "ls", "--help").stdout
+
+
 def test_no_command_shows_the_help() -> None:
     result = corten()
     assert result.returncode == 2

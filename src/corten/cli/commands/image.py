@@ -10,7 +10,7 @@ command = group(
     {
         "build": Entry("build", "Build an image from a Dockerfile"),
         "history": Entry("history", "Show how an image came about"),
-        "inspect": Entry("image_inspect", "Show all that is known of images"),
+        "inspect": Entry("inspect", "Show all that is known of images"),
         "ls": Entry("images", "List images"),
         "pull": Entry("pull", "Fetch an image from its registry"),
         "push": Entry("push", "Give an image to the registry that its name says"),
