@@ -45,6 +45,9 @@ def is_archive(fd: int) -> bool:
             stream.feed(first)
             offset += len(first)
             first = os.pread(fd, 65536, offset)
+        if not first:
+            # Small output may be held back until the end.
+            stream.finish()
     except _Enough:
         pass
     except CortenError:

@@ -10,14 +10,13 @@ import msgspec
 
 from corten.builder.graph import Step
 from corten.builder.plan import Plan
-from corten.builder.stacks import Stacks, layer_descriptor
+from corten.builder.stacks import Stacks
 from corten.builder.worker import Result
 from corten.errors import NotFound
-from corten.oci import media
-from corten.oci.descriptor import Descriptor, describe
+from corten.image.assemble import assemble
+from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import History, ImageConfig, RootFS, encode_config
-from corten.oci.manifest import build_manifest
 
 _COMMENT = "corten"
 
@@ -80,16 +79,12 @@ def store_image(config: ImageConfig, stacks: Stacks, tags: Sequence[str]) -> Bui
     is not written again.
     """
     store = stacks.store
-    raw = encode_config(config)
-    described = describe(raw, media.OCI_CONFIG)
-    layers = [layer_descriptor(d, stacks.path(d).stat().st_size) for d in config.diff_ids]
-    descriptor, manifest = build_manifest(described, layers)
-    _put(stacks, described, raw)
-    _put(stacks, descriptor, manifest)
+    descriptor = assemble(store, config)
     for tag in tags or ("",):
         if not _named(stacks, tag, descriptor):
             store.tag(tag, descriptor)
-    return BuildResult(descriptor, described.digest, config.diff_ids)
+    image_id = Digest.of(encode_config(config))
+    return BuildResult(descriptor, image_id, config.diff_ids)
 
 
 def _named(stacks: Stacks, tag: str, descriptor: Descriptor) -> bool:
@@ -97,15 +92,6 @@ def _named(stacks: Stacks, tag: str, descriptor: Descriptor) -> bool:
         return bool(tag) and stacks.store.resolve(tag).digest == descriptor.digest
     except NotFound:
         return False
-
-
-def _put(stacks: Stacks, descriptor: Descriptor, raw: bytes) -> None:
-    if stacks.store.has(descriptor):
-        return
-    with stacks.store.ingest(descriptor) as ingest:
-        # An earlier, interrupted ingest of the same bytes may have got some way.
-        ingest.write(raw[ingest.offset :])
-        ingest.commit(descriptor.digest)
 
 
 def _text(seconds: int) -> str:
