@@ -19,6 +19,9 @@ from corten.content.memory import MemoryStore
 from corten.content.protocols import Sink, Source
 from corten.content.tar_files import TarFiles
 from corten.events.job import Job
+from corten.oci.reference import Reference
+from corten.remote.registries import Registries
+from support.registry_server import ServerProcess, corten_registry, docker_registry
 
 
 @dataclass
@@ -28,6 +31,7 @@ class End:
     ``name`` is a name that can be tagged in ``sink`` and resolved in the source.
     ``exact``: manifests come out as they went in.  ``resumes``: an ingest that was
     cut off goes on.  ``readable``: blobs can be read before a root was tagged.
+    ``sparse``: an index may lack some of the manifests it lists.
     """
 
     sink: Sink
@@ -36,6 +40,7 @@ class End:
     exact: bool = True
     resumes: bool = False
     readable: bool = True
+    sparse: bool = True
 
 
 Factory = Callable[[Path], AbstractContextManager[End]]
@@ -78,10 +83,24 @@ def _archive(form: Form) -> Factory:
     return make
 
 
+def _remote(serve: Callable[[Path], AbstractContextManager[ServerProcess]]) -> Factory:
+    @contextmanager
+    def make(scratch: Path) -> Iterator[End]:
+        with serve(scratch / "registry") as server, Registries({}) as registries:
+            reference = Reference.parse(f"{server.host}/example/thing:v1")
+            actions = ("pull", "push")
+            sink = registries.open(reference, actions)
+            yield End(sink, lambda: registries.open(reference), name="v1", sparse=False)
+
+    return make
+
+
 FACTORIES: dict[str, Factory] = {
     "local": _local,
     "memory": _memory,
     "layout": _layout,
     "docker-archive": _archive("docker"),
     "oci-archive": _archive("oci"),
+    "remote": _remote(corten_registry),
+    "remote-docker-registry": _remote(docker_registry),
 }
