@@ -24,7 +24,7 @@ from corten.runtime.failures import CannotExecute
 from corten.runtime.logs import read_log
 from corten.runtime.protocols import Process
 from corten.runtime.state import UNKNOWN_EXIT, Status, read_started
-from support.containers import World, eventually, needs_root, processes, world
+from support.containers import World, eventually, needs_root, processes, run_exec, world
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, needs_root]
 
@@ -239,23 +239,6 @@ def test_exec_on_a_terminal_gives_one(here: World) -> None:
     finally:
         os.close(ours)
         os.close(theirs)
-
-
-def run_exec(
-    here: World, record: ContainerRecord, *args: str, stdin: bytes = b"", **options: object
-) -> tuple[int, bytes]:
-    reading, writing = os.pipe()
-    source, feed = os.pipe()
-    os.write(feed, stdin)
-    os.close(feed)
-    with open(reading, "rb") as output:
-        try:
-            process = Process(args, **{"cwd": "", **options})  # type: ignore[arg-type]
-            code = execute(here.runtime, record, process, Streams(source, writing, writing))
-        finally:
-            os.close(writing)
-            os.close(source)
-        return code, output.read()
 
 
 def test_input_reaches_an_interactive_container_and_its_end_too(here: World) -> None:

@@ -22,7 +22,8 @@ from corten.oci.digest import Digest
 from corten.runtime import lifecycle
 from corten.runtime.attach import Streams
 from corten.runtime.containers import ContainerRecord
-from corten.runtime.crun import CrunExecutor
+from corten.runtime.crun import CrunExecutor, root_scope
+from corten.runtime.execution import execute
 from corten.runtime.host import Runtime
 from corten.runtime.logs import read_log
 from corten.runtime.protocols import Process, Sandbox
@@ -75,18 +76,21 @@ class Machine(NamedTuple):
     processes: frozenset[int]
 
 
-def look(mark: str) -> Machine:
-    """The machine now; processes only those with `mark` in their arguments."""
+def look(root: Path) -> Machine:
+    """The machine now: what belongs to this `root` (others may test beside us)."""
+    mark, scope = str(root), root_scope(root)
     rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True)
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    keys = [scope, *(entry.name for entry in (root / "containers").glob("*"))]
     return Machine(
         frozenset(line.split()[4] for line in lines if mark in line),
-        frozenset(p.name for p in Path("/sys/class/net").glob("ct[nv]*")),
-        "\n".join(line for line in rules.stdout.splitlines() if "corten" in line),
+        frozenset(path.name for path in Path("/sys/class/net").glob(f"ct[nv]{scope}*")),
+        "\n".join(line for line in rules.stdout.splitlines() if scope in line),
         frozenset(
             str(path)
             for pattern in ("corten-*", "*/corten-*")
             for path in Path("/sys/fs/cgroup").glob(pattern)
+            if any(key in path.name for key in keys)
         ),
         frozenset(processes(mark)),
     )
@@ -186,13 +190,17 @@ class World:
 @contextlib.contextmanager
 def world(folder: Path) -> Iterator[World]:
     """A `World` in `folder`; at the end nothing of it may be left on the machine."""
-    before = look(str(folder))
+    root = folder / "root"
+    before = look(root)
     made = World(folder)
     try:
         yield made
     finally:
+        identities = [record.id for record in made.runtime.containers.walk()]
         made.close()
-    eventually(lambda: look(str(folder)) == before, lambda: f"{look(str(folder))} was {before}")
+    eventually(lambda: look(root) == before, lambda: f"{look(root)} was {before}")
+    for identity in identities:
+        assert not list(Path("/sys/fs/cgroup").glob(f"**/corten-{identity}"))
 
 
 def eventually(
@@ -205,6 +213,24 @@ def eventually(
         if time.monotonic() > end:
             pytest.fail(message() if callable(message) else str(message))
         time.sleep(0.02)
+
+
+def run_exec(
+    here: World, record: ContainerRecord, *args: str, stdin: bytes = b"", **options: object
+) -> tuple[int, bytes]:
+    """Run a process in the running container: exit status and output (both streams)."""
+    reading, writing = os.pipe()
+    source, feed = os.pipe()
+    os.write(feed, stdin)
+    os.close(feed)
+    with open(reading, "rb") as output:
+        try:
+            process = Process(args, **{"cwd": "", **options})  # type: ignore[arg-type]
+            code = execute(here.runtime, record, process, Streams(source, writing, writing))
+        finally:
+            os.close(writing)
+            os.close(source)
+        return code, output.read()
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -39,7 +39,7 @@ from corten.system.cgroup import (
     remove_cgroup,
 )
 from corten.system.namespaces import in_private_mounts
-from corten.system.process import find_program
+from corten.system.process import find_program, process_ticks
 
 INIT_PATH = "/dev/init"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -264,7 +264,10 @@ def _kill_first(bundle: Path) -> None:
 def kill_group(group: str) -> None:
     """Kill what is in a control group of ours, and remove the group."""
     end = time.monotonic() + 2.0
-    while (left := cgroup_processes(group)) and time.monotonic() < end:
+    while time.monotonic() < end:
+        left = [pid for pid in cgroup_processes(group) if process_ticks(pid)]
+        if not left:
+            break
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -68,7 +68,7 @@ def create(
     made = []
     binds = list(record.binds)
     for target in image_volumes:
-        normal = os.path.normpath("/" + target)
+        normal = os.path.normpath("/" + target.lstrip("/"))
         if normal not in covered and normal != "/":
             made.append(volumes.create_anonymous())
             binds.append(Bind(normal, str(volumes.directory(made[-1]))))

@@ -109,7 +109,13 @@ class BridgeNetwork:
     def plug(self, lease: Lease) -> None:
         """Connect the host's end of the container's pair to the bridge.  Raises: HelperFailed."""
         outer = interface_name(self._scope, lease.address)
-        check_program([find_program("ip"), "link", "set", outer, "master", self.bridge, "up"])
+        # Hairpin: a container may reach itself over the host's port, where bridged
+        # packets are filtered too (br_netfilter) and would have to leave as they came.
+        plugged = (
+            f"link set {outer} master {self.bridge} up\n"
+            f"link set {outer} type bridge_slave hairpin on\n"
+        )
+        check_program([find_program("ip"), "-batch", "-"], stdin=plugged.encode())
 
     def release(self, container: str) -> None:
         """Give back the container's address and rules; the last one takes the bridge along."""

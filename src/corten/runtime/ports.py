@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _FORM = re.compile(
-    r"(?:(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<ip>[0-9.]+)):)?"
+    r"(?:(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<ip>[0-9]+\.[0-9.]+)):)?"
     r"(?:(?P<host>[0-9]*(?:-[0-9]+)?):)?"
     r"(?P<container>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>[a-z]+))?"
 )

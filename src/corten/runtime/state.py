@@ -20,6 +20,7 @@ import msgspec
 
 from corten.errors import Conflict
 from corten.runtime.containers import ContainerRecord, write_json
+from corten.system.process import process_ticks
 
 UNKNOWN_EXIT = 255
 """The exit status of a command whose end nobody saw: power cut, or its monitor was killed."""
@@ -121,20 +122,6 @@ def monitor_is_alive(started: Started) -> bool:
 def boot_id() -> str:
     """What tells this boot of the machine from others."""
     return _BOOT_ID.read_text().strip()
-
-
-def process_ticks(pid: int) -> int:
-    """When the process started, in clock ticks since boot; 0: there is none, or a zombie.
-
-    Spec: proc(5), stat, fields 3 and 22.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    # The second field, the name, may hold spaces and parentheses.
-    fields = text.rpartition(b")")[2].split()
-    return 0 if fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, NamedTuple
 
 from corten.errors import Unavailable
@@ -131,3 +132,17 @@ def _memory(name: str) -> IO[bytes]:
 def _beginning(stream: IO[bytes]) -> bytes:
     stream.seek(0)
     return stream.read(OUTPUT_LIMIT)
+
+
+def process_ticks(pid: int) -> int:
+    """When the process started, in clock ticks since boot; 0: there is none, or a zombie.
+
+    Spec: proc(5), stat, fields 3 and 22.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    # The second field, the name, may hold spaces and parentheses.
+    fields = text.rpartition(b")")[2].split()
+    return 0 if fields[0] in {b"Z", b"X"} else int(fields[19])
