@@ -1,0 +1,167 @@
+"""Use cases of images as files, and copies between any two places: save, load, import, export, copy."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from corten.content.archive_writer import Form, write_archive
+from corten.content.archived import ArchivedImage
+from corten.content.copy import copy as copy_graph
+from corten.content.protocols import Source
+from corten.engine.containers import rootfs_of
+from corten.engine.host import Host
+from corten.engine.lookup import find_descriptor
+from corten.engine.places import Place, open_sink, open_source, parse_place
+from corten.errors import Invalid, NotFound, Usage
+from corten.events.job import Job
+from corten.image.compress import compressed
+from corten.image.transfer import ImportOptions, Loaded, export_tree, import_tar
+from corten.image.transfer import load as load_archive
+from corten.image.transfer import save as save_archive
+from corten.oci.descriptor import Descriptor
+from corten.oci.platform import Platform
+from corten.oci.reference import Reference
+from corten.snapshot.mounting import mount_all
+from corten.snapshot.protocols import Mount
+from corten.snapshot.unpacking import UnpackingSink
+from corten.system.durable import durable_file
+from corten.system.namespaces import in_private_mounts
+
+Write = Callable[[bytes], object]
+
+
+@contextlib.contextmanager
+def output(path: str) -> Iterator[Write]:
+    """Where an archive goes: the file `path`, complete or not at all, or standard output (``""``).
+
+    Raises: Usage: standard output is a terminal; Unavailable: the file cannot be written.
+    """
+    if path in ("", "-"):
+        if sys.stdout.isatty():
+            raise Usage(
+                "an archive is nothing for a terminal", hint="-o FILE, or redirect the output"
+            )
+        yield sys.stdout.buffer.write
+        sys.stdout.buffer.flush()
+        return
+    if Path(path).exists() and not stat.S_ISREG(Path(path).stat().st_mode):
+        # A pipe or device: there is nothing to rename.
+        with Path(path).open("wb") as file:
+            yield file.write
+        return
+    with durable_file(Path(path)) as file:
+        yield file.write
+
+
+@contextlib.contextmanager
+def input_file(path: str) -> Iterator[BinaryIO]:
+    """The file `path`, or standard input (``""``, ``-``).  Raises: NotFound; Usage: a terminal."""
+    if path in ("", "-"):
+        if sys.stdin.isatty():
+            raise Usage("no archive on standard input", hint="-i FILE, or redirect the input")
+        yield cast(BinaryIO, sys.stdin.buffer)
+        return
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from error
+    with file:
+        yield cast(BinaryIO, file)
+
+
+def save(host: Host, images: Sequence[str], write: Write, job: Job, form: Form = "docker") -> None:
+    """Write local images as one archive.  Raises: NotFound, Conflict: an image."""
+    wanted = [ArchivedImage(find_descriptor(host, text), _names(host, text)) for text in images]
+    with host.store.lease():
+        save_archive(host.store, wanted, write, job, form)
+
+
+def _names(host: Host, text: str) -> tuple[str, ...]:
+    """The name to save an image under: none where it was given by its ID."""
+    try:
+        name = str(Reference.parse(text))
+    except Invalid:
+        return ()
+    return (name,) if name in host.store.names() and "@" not in name else ()
+
+
+def load(host: Host, file: BinaryIO, job: Job) -> list[Loaded]:
+    """Take all images of an archive into the local store.  Raises: Invalid, Corrupt."""
+    spool = host.root / "content" / "ingest"
+    spool.mkdir(parents=True, exist_ok=True)
+    with host.store.lease():
+        return load_archive(UnpackingSink(host.store, host.snapshotter), file, job, spool)
+
+
+def import_image(
+    host: Host, file: BinaryIO, name: str, changes: Sequence[str], message: str, job: Job
+) -> Descriptor:
+    """Make an image of one layer from a root file system's tar.  `name` may be empty."""
+    reference = str(Reference.parse(name)) if name else ""
+    options = ImportOptions(host.platform, tuple(changes), message)
+    with host.store.lease():
+        descriptor = import_tar(host.store, file, options, job)
+        host.store.tag(reference, descriptor)
+    return descriptor
+
+
+def export(host: Host, reference: str, write: Write, job: Job) -> None:
+    """Write a container's file system, as it is now, as a tar.  Raises: NotFound."""
+    record = host.runtime.containers.get(reference)
+    mounts = [readonly(mount) for mount in rootfs_of(host, record)]
+    target = host.runtime.directory(record) / "rootfs"
+    target.mkdir(exist_ok=True)
+
+    def work() -> None:
+        mount_all(mounts, target)
+        export_tree(target, write)
+
+    with job.step("export", record.name):
+        in_private_mounts(work)
+
+
+def readonly(mount: Mount) -> Mount:
+    """An overlay mount without its writable directory, whose content becomes the topmost layer.
+
+    So a container's tree can be read while the container runs and writes.
+    """
+    if mount.type != "overlay":
+        return mount
+    kept = [o for o in mount.options if not o.startswith(("upperdir=", "workdir="))]
+    upper = [o.partition("=")[2] for o in mount.options if o.startswith("upperdir=")]
+    return mount._replace(options=(*(f"lowerdir+={path}" for path in upper), *kept))
+
+
+def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") -> Descriptor:
+    """Copy an image between any two places (see :func:`corten.engine.places.parse_place`).
+
+    All platforms come along unless `platform` names one.  Raises: Invalid, Usage: a place; errors
+    of both ends.
+    """
+    origin, aim = parse_place(source), parse_place(target)
+    wanted = Platform.parse(platform) if platform else None
+    with ExitStack() as stack, job.step("copy", f"{source} → {target}") as step:
+        stack.enter_context(host.store.lease())
+        reader, root, name = open_source(host, origin, stack, wanted)
+        if origin.transport == "corten" and aim.transport != "corten":
+            root = compressed(host.store, root, step)
+        if aim.transport in ("docker-archive", "oci-archive"):
+            _to_archive(reader, root, aim, name, step)
+        else:
+            sink, tag = open_sink(host, aim, stack, name)
+            copy_graph(reader, sink, root, step, name=tag)
+        step.result("done", str(root.digest))
+    return root
+
+
+def _to_archive(source: Source, root: Descriptor, aim: Place, name: str, job: Job) -> None:
+    names = (str(Reference.parse(aim.name or name)),) if aim.name or name else ()
+    form: Form = "docker" if aim.transport == "docker-archive" else "oci"
+    with output(aim.path) as write:
+        write_archive(form, source, [ArchivedImage(root, names)], write, job)
