@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from corten.errors import Conflict
+from corten.errors import Conflict, Unavailable
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _Place = tuple[int, int]
@@ -15,11 +15,19 @@ _Place = tuple[int, int]
 def remove_tree(path: Path) -> None:
     """Remove `path` and everything under it; nothing to do if it is not there.
 
-    The standard library's way recurses, and a layer may be deeper than that allows.
+    The standard library's way recurses, and a layer may be deeper than that allows;
+    it would also go on into what is mounted inside.
 
-    Raises: Conflict: somebody moved directories meanwhile; OSError: it cannot be
-    removed (a mount in it is busy).
+    Raises: Conflict: something is mounted in it, or somebody moved directories
+    meanwhile; Unavailable: it cannot be removed.
     """
+    try:
+        _remove(path)
+    except OSError as error:
+        raise Unavailable(f"cannot remove {path}: {error.strerror}") from error
+
+
+def _remove(path: Path) -> None:
     try:
         here = os.open(path, _DIRECTORY)
     except FileNotFoundError:
@@ -28,6 +36,7 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     try:
+        mount = _mount_id(here)
         places = [_place(here)]
         inner = [_empty(here)]
         names: list[str] = []
@@ -40,6 +49,8 @@ def remove_tree(path: Path) -> None:
                     continue
                 os.close(here)
                 here = below
+                if _mount_id(here) != mount:
+                    raise Conflict(f"cannot remove {path}: something is mounted in it")
                 names.append(name)
                 places.append(_place(here))
                 inner.append(_empty(here))
@@ -59,6 +70,12 @@ def remove_tree(path: Path) -> None:
         os.close(here)
     with suppress(FileNotFoundError):
         path.rmdir()
+
+
+def _mount_id(fd: int) -> str:
+    # Bind mounts have the same device as what they show: only this tells them apart.
+    text = Path(f"/proc/self/fdinfo/{fd}").read_text()
+    return text.partition("mnt_id:")[2].partition("\n")[0]
 
 
 def _place(fd: int) -> _Place:
