@@ -14,6 +14,7 @@ _BUILD = "Build and run"
 _CONTAINERS = "Containers"
 _IMAGES = "Images"
 _REGISTRIES = "Registries"
+_ARCHIVES = "Archives"
 _SYSTEM = "System"
 _GROUPS = "Groups of commands"
 
@@ -40,6 +41,13 @@ COMMANDS: Mapping[str, Entry] = {
     "rmi": Entry("rmi", "Remove images", _IMAGES),
     "pull": Entry("pull", "Fetch an image from its registry", _REGISTRIES),
     "push": Entry("push", "Give an image to the registry that its name says", _REGISTRIES),
+    "copy": Entry("copy", "Copy an image from one place to another", _REGISTRIES),
+    "save": Entry("save", "Write images to a tar archive", _ARCHIVES),
+    "load": Entry("load", "Take images from an archive", _ARCHIVES),
+    "export": Entry("export", "Write a container's file system, as it is now, as a tar", _ARCHIVES),
+    "import": Entry(
+        "import_", "Make an image of one layer from a root file system in a tar", _ARCHIVES
+    ),
     "info": Entry("info", "Show what this installation uses, and why", _SYSTEM),
     "gc": Entry("gc", "Delete content that nothing needs", _SYSTEM),
     "completion": Entry("completion", "Print the completion script of a shell", _SYSTEM),

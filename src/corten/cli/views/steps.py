@@ -11,7 +11,7 @@ from corten.events.model import Event, Finished, Progress, Started
 
 # Kinds whose units are bytes even where the total is not known at the start.
 _TRANSFERS = frozenset(
-    {"blob", "config", "copy", "layer", "manifest", "transfer", "upload", "download"}
+    {"blob", "config", "layer", "manifest", "transfer", "upload", "download"}
 )
 # Kinds that the name of a step already tells.
 _SELF_EVIDENT = frozenset({"step", "instruction", "operation", "run", "task", ""})

@@ -1,0 +1,111 @@
+"""save, load, import, export and copy as commands."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import busybox
+from support.commands import COMMAND, corten, environment
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archives")
+    busybox.build(folder / "root", folder / "context")
+    return folder / "root"
+
+
+def ok(*arguments: str, root: Path) -> str:
+    """Standard output of a command that must succeed."""
+    done = corten(*arguments, root=root)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ids(root: Path, *names: str) -> list[str]:
+    return ok("images", "-q", "--no-trunc", *names, root=root).split()
+
+
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_a_saved_image_is_the_same_after_loading(root: Path, tmp_path: Path, form: str) -> None:
+    archive, other = tmp_path / "image.tar", tmp_path / "other"
+    assert ok("save", "--format", form, "-o", str(archive), "busybox", root=root) == ""
+    said = ok("load", "-q", "-i", str(archive), root=other)
+    assert said == "Loaded image: busybox:latest\n"
+    assert ids(other) == ids(root, "busybox")
+    assert (
+        ok("run", "--rm", "--network=none", "busybox", "echo", "loaded", root=other) == "loaded\n"
+    )
+
+
+def test_an_archive_through_pipes_and_gzip(root: Path, tmp_path: Path) -> None:
+    saved = subprocess.run(
+        [*COMMAND, "save", "busybox"], env=environment(root), capture_output=True, check=True
+    )
+    packed = subprocess.run(["gzip", "-1"], input=saved.stdout, capture_output=True, check=True)
+    loaded = subprocess.run(
+        [*COMMAND, "load"],
+        env=environment(tmp_path / "other"),
+        input=packed.stdout,
+        capture_output=True,
+        check=True,
+    )
+    assert loaded.stdout == b"Loaded image: busybox:latest\n"
+    assert ids(tmp_path / "other") == ids(root, "busybox")
+
+
+def test_a_file_that_cannot_be_completed_does_not_appear(root: Path, tmp_path: Path) -> None:
+    target = tmp_path / "image.tar"
+    done = corten("save", "-o", str(target), "busybox", "nowhere", root=root)
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_and_import_make_a_flat_image(root: Path, tmp_path: Path) -> None:
+    tar = tmp_path / "tree.tar"
+    corten("run", "--name", "changed", "busybox", "sh", "-c", "echo new > /added", root=root)
+    try:
+        ok("export", "-o", str(tar), "changed", root=root)
+    finally:
+        ok("rm", "changed", root=root)
+    digest = ok(
+        "import", "-c", 'CMD ["cat", "/added"]', "-m", "flat", str(tar), "x/flat", root=root
+    )
+    assert digest.startswith("sha256:")
+    assert ok("run", "--rm", "--network=none", "x/flat", root=root) == "new\n"
+    assert "flat" in ok("history", "x/flat", root=root)
+    again = ok("import", "-c", 'CMD ["cat", "/added"]', "-m", "flat", str(tar), root=root)
+    assert again == digest
+    ok("rmi", "x/flat", root=root)
+
+
+def test_copy_goes_between_places_and_keeps_the_digest(root: Path, tmp_path: Path) -> None:
+    layout, archive = f"oci:{tmp_path}/layout:v1", f"oci-archive:{tmp_path}/image.tar"
+    digest = ok("copy", "busybox", layout, root=root)
+    assert ok("copy", layout, archive, root=root) == digest
+    assert ok("copy", archive, "x/back:v1", root=tmp_path / "other") == digest
+    assert ids(tmp_path / "other", "x/back") == ids(root, "busybox")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("copy", "busybox", "oci:"), "'oci:' names no"),
+        (("copy", "nowhere", "oci:x"), "no image 'nowhere'"),
+        (("load", "-i", "/nonexistent"), "/nonexistent"),
+        (("import", "/nonexistent"), "/nonexistent"),
+        (("export", "nobody"), "no container 'nobody'"),
+    ],
+)
+def test_mistakes_are_one_line(root: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = corten(*arguments, root=root)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    line = next(line for line in done.stderr.splitlines() if line.startswith("corten: "))
+    assert message in line
