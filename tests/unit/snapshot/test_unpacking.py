@@ -141,7 +141,8 @@ def test_transfer_that_goes_on_where_it_stopped_is_applied_too(
     [
         (gzip.compress(TAR)[:-4], Corrupt),
         (gzip.compress(TAR) + b"garbage", Corrupt),
-        (gzip.compress(TAR)[:4000] + bytes(64) + gzip.compress(TAR)[4064:], Corrupt),
+        # Whether gzip or the tar is found damaged first depends on the bytes.
+        (gzip.compress(TAR)[:4000] + bytes(64) + gzip.compress(TAR)[4064:], (Corrupt, Invalid)),
         (gzip.compress(TAR[:-40_000]), Invalid),
         (gzip.compress(pack(file(b"../up"))), Invalid),
         (pack(link(b"a", b"b")), Invalid),
@@ -150,7 +151,7 @@ def test_transfer_that_goes_on_where_it_stopped_is_applied_too(
 )
 def test_bad_layer_is_refused_and_no_blob_stays(
     data: bytes,
-    family: type[Exception],
+    family: type[Exception] | tuple[type[Exception], ...],
     store: LocalStore,
     snapshotter: StackingSnapshotter,
 ) -> None:
