@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corten.content.gc import collect, live
+from corten.content.local import LocalStore
+from corten.oci import media
+from corten.oci.codec import canonical_json
+from corten.oci.descriptor import Descriptor, describe
+from corten.oci.digest import Digest
+from corten.oci.image_config import ImageConfig, RootFS, encode_config
+from corten.oci.manifest import build_manifest
+from support.contents import AMD64, ARM64, PlainImage, index_of, plain_image, put, tar_of
+
+NAME = "docker.io/library/thing:1"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LocalStore]:
+    with LocalStore(tmp_path, AMD64) as made:
+        yield made
+
+
+def _age(store: LocalStore, seconds: float = 7200.0) -> None:
+    """Let everything in the store have been used so long ago."""
+    then = time.time() - seconds
+    for descriptor in store.walk():
+        os.utime(store.blobs.file(descriptor.digest), (then, then))
+
+
+def _there(store: LocalStore, *descriptors: Descriptor) -> list[bool]:
+    return [store.blobs.has(descriptor) for descriptor in descriptors]
+
+
+def _parts(image: PlainImage) -> tuple[Descriptor, ...]:
+    return (image.root, image.config, *image.layers)
+
+
+def test_what_nothing_holds_goes_and_is_counted(store: LocalStore) -> None:
+    kept, gone = plain_image(store, b"kept"), plain_image(store, b"gone")
+    store.tag(NAME, kept.root)
+    _age(store)
+    done = collect(store)
+    assert (done.blobs, done.size) == (3, sum(d.size for d in _parts(gone)))
+    assert all(_there(store, *_parts(kept)))
+    assert not any(_there(store, *_parts(gone)))
+    assert done.live == {d.digest for d in _parts(kept)}
+
+
+def test_a_dangling_image_is_held_until_it_is_forgotten(store: LocalStore) -> None:
+    image = plain_image(store, b"x")
+    store.tag(NAME, image.root)
+    store.untag(NAME)
+    _age(store)
+    assert collect(store).blobs == 0
+    store.forget_image(image.config.digest)
+    assert collect(store).blobs == 3
+
+
+def test_the_tars_of_compressed_layers_are_held_by_the_configuration(store: LocalStore) -> None:
+    tar = put(store, tar_of(file=b"content"), media.OCI_LAYER)
+    layer = put(store, b"as if compressed", media.OCI_LAYER_GZIP)
+    config = put(
+        store, encode_config(ImageConfig("amd64", "linux", RootFS((tar.digest,)))), media.OCI_CONFIG
+    )
+    root, raw = build_manifest(config, [layer])
+    put(store, raw, root.media_type)
+    store.tag(NAME, root)
+    _age(store)
+    assert collect(store).blobs == 0
+
+
+def test_the_compressed_form_of_a_live_tar_is_held(store: LocalStore) -> None:
+    image = plain_image(store, b"x")
+    compressed = put(store, b"as if compressed", media.OCI_LAYER_GZIP)
+    store.remember("compressed/gzip", image.layers[0].digest, canonical_json(compressed).decode())
+    store.tag(NAME, image.root)
+    _age(store)
+    assert collect(store).blobs == 0
+    store.untag(NAME)
+    store.forget_image(image.config.digest)
+    assert collect(store).blobs == 4
+    assert store.recall("compressed/gzip", image.layers[0].digest) is None
+
+
+def test_pins_and_callers_roots_hold_what_is_below_them(store: LocalStore) -> None:
+    pinned, cached, gone = (plain_image(store, b) for b in (b"pinned", b"cached", b"gone"))
+    store.pin("container:c", pinned.root.digest)
+    _age(store)
+    collect(store, [cached.layers[0].digest])
+    assert all(_there(store, *_parts(pinned)))
+    assert _there(store, *_parts(cached)) == [False, False, True]
+    assert not any(_there(store, *_parts(gone)))
+
+
+def test_all_platforms_of_an_index_are_held(store: LocalStore) -> None:
+    amd, arm = plain_image(store, b"amd"), plain_image(store, b"arm", platform=ARM64)
+    store.tag(NAME, index_of(store, (amd, AMD64), (arm, ARM64)))
+    _age(store)
+    assert collect(store).blobs == 0
+
+
+def test_what_was_used_just_now_stays_with_all_below_it(store: LocalStore) -> None:
+    image = plain_image(store, b"x")
+    _age(store)
+    os.utime(store.blobs.file(image.root.digest))
+    assert collect(store).blobs == 0
+    assert collect(store, grace=-1).blobs == 3
+
+
+def test_what_a_pull_asked_for_during_its_lease_stays(store: LocalStore) -> None:
+    image = plain_image(store, b"x")
+    _age(store)
+    with LocalStore(store.root, AMD64) as other, other.lease():
+        assert all(other.has(d) for d in _parts(image))
+        assert collect(store, grace=-1).blobs == 0
+    assert collect(store, grace=-1).blobs == 3
+
+
+def test_what_is_read_during_a_lease_stays(store: LocalStore) -> None:
+    blob = put(store, b"x")
+    _age(store)
+    with store.lease():
+        store.open(blob).close()
+        assert collect(store, grace=0).blobs == 0
+    _age(store)
+    with store.lease():
+        store.locate(blob)
+        assert collect(store, grace=0).blobs == 0
+
+
+def test_a_lease_does_not_hold_what_was_old_before_it(store: LocalStore) -> None:
+    put(store, b"x")
+    _age(store)
+    with store.lease():
+        assert collect(store).blobs == 1
+
+
+def test_a_lease_whose_process_is_gone_holds_nothing(store: LocalStore) -> None:
+    with store.lease() as lease:
+        assert store.leases.oldest() is not None
+    with store.catalog.change() as change:
+        change.execute("INSERT INTO leases VALUES (?, 0, ?)", (lease, time.time() + 1000))
+    assert store.leases.oldest() is None
+    assert store.catalog.rows("SELECT * FROM leases") == []
+
+
+def test_leases_end_with_their_block(store: LocalStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.lease(), store.lease():
+        assert store.leases.held == 2
+        raise ZeroDivisionError
+    assert store.leases.held == 0
+    assert store.leases.oldest() is None
+    assert list((store.path / "ingest").glob("*.lease")) == []
+
+
+def test_old_partials_go_and_fresh_ones_stay(store: LocalStore) -> None:
+    old, fresh = (describe(b, media.OCTET_STREAM) for b in (b"old..", b"fresh"))
+    for descriptor in (old, fresh):
+        with store.ingest(descriptor) as ingest:
+            ingest.write(b"123")
+    partial = store.path / "ingest" / f"sha256-{old.digest.encoded}.part"
+    os.utime(partial, (1, 1))
+    done = collect(store)
+    assert (done.partials, done.partials_size) == (1, 3)
+    assert not partial.exists()
+
+
+def test_hostile_documents_do_not_hurt(store: LocalStore) -> None:
+    for raw in (
+        b"{",
+        b'{"rootfs": 5}',
+        b'{"rootfs": {"diff_ids": ["../../etc/passwd"]}}',
+        b'{"schemaVersion": 2, "config": {}, "layers": []}',
+        b'{"a":' * 2000,
+    ):
+        put(store, raw, media.OCI_CONFIG)
+    _age(store)
+    roots = [d.digest for d in store.walk()]
+    assert live(store, roots) == set(roots)
+    assert collect(store).blobs == 5
+
+
+def test_a_root_that_is_not_there_is_no_error(store: LocalStore) -> None:
+    assert collect(store, [Digest.of(b"never here")]).blobs == 0
