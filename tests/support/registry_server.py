@@ -136,18 +136,26 @@ def corten_registry(data: Path, anonymous: str = "") -> Iterator[ServerProcess]:
 
 
 @contextmanager
-def docker_registry(data: Path) -> Iterator[ServerProcess]:
-    """Debian's ``docker-registry`` over `data`; skips where it is not installed."""
+def docker_registry(
+    data: Path, certificate: tuple[Path, Path] | None = None
+) -> Iterator[ServerProcess]:
+    """Debian's ``docker-registry`` over `data`; skips where it is not installed.
+
+    `certificate` is a file and its key's: then it speaks TLS.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
     host = f"127.0.0.1:{free_port()}"
     data.mkdir(parents=True, exist_ok=True)
     config = data / "config.yml"
+    tls = ""
+    if certificate is not None:
+        tls = ", tls: {{certificate: '{}', key: '{}'}}".format(*certificate)
     config.write_text(
         "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
         f"storage: {{filesystem: {{rootdirectory: {data}/store}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '{host}'}}\n"
+        f"http: {{addr: '{host}'{tls}}}\n"
     )
     server = ServerProcess([program, "serve", str(config)], host)
     try:

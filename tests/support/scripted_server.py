@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-
 _TLS_HANDSHAKE = 0x16
 _BODY_LIMIT = 1024 * 1024
 """Longer bodies are not read before they are answered."""

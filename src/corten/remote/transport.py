@@ -106,24 +106,24 @@ class Transport:
             if self._origin:
                 return self._origin
             schemes = ("http", "https") if self._loopback else ("https", "http")
-            first: CortenError | None = None
+            failures: list[CortenError] = []
             for scheme in schemes:
                 origin = f"{scheme}://{self._address}"
                 try:
                     response = self._exchange(Request(method="GET", target="/v2/"), origin)
                 except (Unavailable, Denied) as error:
-                    first = first or error
+                    failures.append(error)
                     if "refused" in str(error) and self._loopback:
                         break
                     continue
                 if scheme == "http" and self._loopback and response.status == 400:
                     # What a server for TLS says to plain http.
-                    first = first or client_failure(response)
+                    failures.append(_failed_check(response))
                     continue
                 self._origin = origin
                 return origin
-            assert first is not None
-            raise first
+            # A certificate that is not trusted says more than what the other scheme met.
+            raise next((error for error in failures if isinstance(error, Denied)), failures[0])
 
     def _exchange(self, request: Request, origin: str) -> Response:
         """One request and its answer, with redirects."""
@@ -182,7 +182,7 @@ class Transport:
             return pool
 
 
-def client_failure(response: Response) -> CortenError:
+def _failed_check(response: Response) -> CortenError:
     """The error of a registry that does not answer the check of the protocol as it should."""
     dialogue = client.ping()
     next(dialogue)

@@ -24,7 +24,8 @@ def test_headers_are_compared_without_case() -> None:
     headers = Headers((("Content-Type", "a/b"),))
     assert headers["content-type"] == headers["CONTENT-TYPE"] == "a/b"
     assert "Content-type" in headers
-    assert 3 not in headers
+    missing: object = 3
+    assert missing not in headers
     assert headers.get("missing", "x") == "x"
 
 
