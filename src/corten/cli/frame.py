@@ -163,6 +163,13 @@ class _Sectioned(click.Command):
 class Command(_Sectioned):
     """One command.  Notes its name, so that errors find their exit status."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with values of switches."""
+        from corten.cli.switches import plain_switches
+
+        plain = plain_switches(args, self.params, interspersed=ctx.allow_interspersed_args)
+        return super().parse_args(ctx, plain)
+
     def invoke(self, context: click.Context) -> Any:
         """Run it."""
         known = context.find_object(Globals)

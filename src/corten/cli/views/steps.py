@@ -10,9 +10,7 @@ from corten.cli.views.text import Lines, clean
 from corten.events.model import Event, Finished, Progress, Started
 
 # Kinds whose units are bytes even where the total is not known at the start.
-_TRANSFERS = frozenset(
-    {"blob", "config", "layer", "manifest", "transfer", "upload", "download"}
-)
+_TRANSFERS = frozenset({"blob", "config", "layer", "manifest", "transfer", "upload", "download"})
 # Kinds that the name of a step already tells.
 _SELF_EVIDENT = frozenset({"step", "instruction", "operation", "run", "task", ""})
 
