@@ -106,22 +106,28 @@ class Workshop:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
-    def build(self, dockerfile: str | None = None, **wishes: Any) -> Built:
-        """Build the context; `wishes` are fields of BuildRequest."""
-        if dockerfile is not None:
-            self.write({"Dockerfile": dockerfile})
-        log = self.log = Log()
+    def request(self, dockerfile_path: Path | None = None, **wishes: Any) -> BuildRequest:
+        """A request to build the context; `wishes` are fields of BuildRequest."""
         fields: dict[str, Any] = {"context": self.context, "host": HOST, "environ": {}, **wishes}
         fields["tags"] = tuple(str(Reference.parse(tag)) for tag in fields.get("tags", ()))
-        request = BuildRequest(**fields)
-        equipment = Equipment(
+        return BuildRequest(dockerfile=dockerfile_path, **fields)
+
+    def equipment(self) -> Equipment:
+        """What builds here work with."""
+        return Equipment(
             self.store,
             self.snapshotter,
             lambda: CrunExecutor(self.root),
             self.resolve,
             self.root / "cache",
         )
-        result = build(request, equipment, log.job())
+
+    def build(self, dockerfile: str | None = None, **wishes: Any) -> Built:
+        """Build the context; `wishes` are fields of BuildRequest."""
+        if dockerfile is not None:
+            self.write({"Dockerfile": dockerfile})
+        log = self.log = Log()
+        result = build(self.request(**wishes), self.equipment(), log.job())
         manifest, config = self.read(result.descriptor)
         return Built(result, config, manifest, log)
 
