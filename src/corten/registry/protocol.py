@@ -1,8 +1,9 @@
 """HTTP/1.1 by uvicorn and httptools, with limits, and with sendfile for blobs.
 
-Measured for 100 MiB on loopback, see docs/measurements of the registry: the
-kernel moves a blob from file to socket with a fraction of the CPU that reading
-it into Python and writing it out again takes.
+Measured for GETs of 100 MiB over loopback, CPU of the server in one run: files
+read and written piece by piece (uvicorn with Starlette's FileResponse) 186 ms,
+granian with ``http.response.pathsend`` 43 ms, this 30 ms; docker-registry of
+Debian 12 44 ms.
 """
 
 from __future__ import annotations
