@@ -144,7 +144,7 @@ def run() -> None:
 @contextlib.contextmanager
 def registry(data: Path) -> Iterator[None]:
     """A registry server for the time of the block."""
-    args = ["registry", "serve", "--addr", "127.0.0.1:5000", "--data", str(data)]
+    args = ["registry", "serve", "--quiet", "--addr", "127.0.0.1:5000", "--data", str(data)]
     print(f"\n$ corten {shlex.join(args)} &", flush=True)
     server = subprocess.Popen([str(CORTEN), *args], cwd=PROJECT)
     try:
@@ -172,6 +172,13 @@ def deliver(root: Path) -> None:
         expect("and runs", answer("http://127.0.0.1:8080/") == "Hello World. Wish you were here.")
         corten("stop", "again")
         corten("rm", "again")
+        heading("   … and once more into an empty store, as on another machine")
+        elsewhere = {"CORTEN_ROOT": str(root / "elsewhere")}
+        begin = time.monotonic()
+        fetched = corten("pull", REMOTE, **elsewhere)
+        expect("under the same digest", digest_in(fetched) == digest_in(pushed))
+        said = corten("run", "--rm", REMOTE, "node", "--print", "6 * 7", **elsewhere)
+        expect(f"pulled and run in {time.monotonic() - begin:.1f} s", said == "42")
 
 
 def digest_in(text: str) -> str:
