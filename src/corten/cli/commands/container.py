@@ -12,6 +12,7 @@ command = group(
         "create": Entry("create", "Make a container without starting it"),
         "exec": Entry("exec", "Run one more command in a running container"),
         "export": Entry("export", "Write a container's file system, as it is now, as a tar"),
+        "inspect": Entry("container_inspect", "Show all that is known of containers"),
         "kill": Entry("kill", "Send a signal to containers"),
         "logs": Entry("logs", "Print what a container wrote"),
         "ls": Entry("ps", "List containers"),

@@ -11,7 +11,7 @@ command = group(
         "build": Entry("build", "Build an image from a Dockerfile"),
         "history": Entry("history", "Show how an image came about"),
         "import": Entry("import_", "Make an image of one layer from a root file system in a tar"),
-        "inspect": Entry("inspect", "Show all that is known of images"),
+        "inspect": Entry("image_inspect", "Show all that is known of images"),
         "load": Entry("load", "Take images from an archive"),
         "ls": Entry("images", "List images"),
         "pull": Entry("pull", "Fetch an image from its registry"),

@@ -8,7 +8,14 @@ command = group(
     "system",
     "Look after the store.",
     {
+        "df": Entry(
+            "system_df", "Show how much room images, containers, volumes and the build cache take"
+        ),
         "gc": Entry("gc", "Delete content that nothing needs"),
         "info": Entry("info", "Show what this installation uses, and why"),
+        "prune": Entry(
+            "system_prune",
+            "Remove stopped containers, images without a name, and what nothing needs",
+        ),
     },
 )

@@ -1,0 +1,37 @@
+"""``corten system df``."""
+
+from __future__ import annotations
+
+import click
+
+from corten.cli.frame import command as define
+from corten.cli.frame import echo, host
+from corten.cli.quantities import size
+from corten.cli.tables import table
+
+_TITLES = {
+    "Type": "TYPE",
+    "TotalCount": "TOTAL",
+    "Active": "ACTIVE",
+    "Size": "SIZE",
+    "Reclaimable": "RECLAIMABLE",
+}
+
+
+@define("df", examples="corten system df")
+@click.option("--format", "form", default="", metavar="TEMPLATE", help="json or a template.")
+def command(form: str) -> None:
+    """Show how much room images, containers, volumes and the build cache take."""
+    from corten.engine.usage import disk_usage
+
+    rows = []
+    for usage in disk_usage(host()):
+        share = f" ({100 * usage.reclaimable // usage.size}%)" if usage.size else ""
+        cells = (usage.kind, str(usage.total), str(usage.active), size(usage.size, 4))
+        rows.append(dict(zip(_TITLES, (*cells, size(usage.reclaimable, 4) + share), strict=True)))
+    if form:
+        from corten.cli.templates import render_rows
+
+        echo(render_rows(form, rows, _TITLES))
+    else:
+        echo(table(list(_TITLES.values()), [list(row.values()) for row in rows]))
