@@ -345,8 +345,13 @@ def test_a_cached_build_of_ten_steps_is_quick_from_a_new_process(one: Workshop) 
         "slow = {'urllib3', 'asyncio', 'rich', 'subprocess', 'zstandard', 'isal', 'click', 'ssl'}\n"
         "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
     )
+    # As installed: with byte code, wherever it may be written.
+    environ = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
+    environ["PYTHONPYCACHEPREFIX"] = str(one.root / "bytecode")
     best = 10.0
-    for _ in range(5):
+    for _ in range(8):
         begin = time.perf_counter()
         subprocess.run([sys.executable, "-c", script, str(one.root), str(one.context)], check=True)
         best = min(best, time.perf_counter() - begin)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import msgspec
 
 from corten.archive.entry import NO_XATTRS, Entry, Kind
-from corten.builder import downloads
 from corten.builder.archives import NewFile, is_archive, unpack
 from corten.builder.cache import BuildCache
 from corten.builder.graph import Copy
@@ -153,6 +152,8 @@ class _Copying:
             layer.put(_sized(entry, len(content)), content)
 
     def url(self, layer: LayerWriter | None, url: str) -> None:
+        from corten.builder import downloads
+
         given = self.given
         arguments = (url, given.cache, given.new_file, given.environ, self.job)
         fetched = downloads.look(*arguments) if layer is None else downloads.fetch(*arguments)

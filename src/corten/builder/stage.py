@@ -151,7 +151,7 @@ class StageState:
         documents = "".join(f"{doc.content}{doc.name}\n" for doc in command.heredocs)
         return (*self._shell(), f"{text}\n{documents}")
 
-    def run(self, instruction: kinds.Run, origin: Step | None) -> None:
+    def _do_run(self, instruction: kinds.Run, origin: Step | None) -> None:
         args = self._arguments(instruction, instruction.command)
         if not args or not args[0]:
             raise self._error(instruction, "RUN needs a command")
@@ -168,7 +168,7 @@ class StageState:
         prefix = f"|{len(declared)} {' '.join(declared)} " if declared else ""
         self._advance(op, f"RUN {prefix}{' '.join(args)}")
 
-    def copy(self, instruction: kinds.Copy | kinds.Add, origin: Step | None) -> None:
+    def _do_copy(self, instruction: kinds.Copy | kinds.Add, origin: Step | None) -> None:
         add = isinstance(instruction, kinds.Add)
         sources: list[str] = []
         inline: list[Inline] = []
@@ -241,7 +241,7 @@ class StageState:
             )
         return chmod
 
-    def workdir(self, instruction: kinds.Workdir, origin: Step | None) -> None:
+    def _do_workdir(self, instruction: kinds.Workdir, origin: Step | None) -> None:
         path = self._expand(instruction, instruction.path)
         if not path:
             raise self._error(instruction, "WORKDIR is empty after expansion", instruction.path)
@@ -253,7 +253,7 @@ class StageState:
             op = MakeDirectory(path, self._container.user, self.arguments.epoch or 0)
             self._advance(op, f"WORKDIR {path}")
 
-    def env(self, instruction: kinds.Env, origin: Step | None) -> None:
+    def _do_env(self, instruction: kinds.Env, origin: Step | None) -> None:
         pairs = self._expanded(instruction, instruction.pairs)
         for name, value in pairs:
             if not name or "=" in name:
@@ -270,7 +270,7 @@ class StageState:
             for name, value in pairs
         ]
 
-    def arg(self, instruction: kinds.Arg, origin: Step | None) -> None:
+    def _do_arg(self, instruction: kinds.Arg, origin: Step | None) -> None:
         shown = []
         for name, default in instruction.pairs:
             value = self.arguments.in_stage(instruction, name, default, self._scope())
@@ -279,32 +279,32 @@ class StageState:
             shown.append(name if value is None else f"{name}={value}")
         self._note("ARG " + " ".join(shown))
 
-    def label(self, instruction: kinds.Label, origin: Step | None) -> None:
+    def _do_label(self, instruction: kinds.Label, origin: Step | None) -> None:
         pairs = self._expanded(instruction, instruction.pairs)
         self.labels.update(pairs)
         self._note("LABEL " + " ".join(f"{name}={value}" for name, value in pairs))
 
-    def maintainer(self, instruction: kinds.Maintainer, origin: Step | None) -> None:
+    def _do_maintainer(self, instruction: kinds.Maintainer, origin: Step | None) -> None:
         self.author = instruction.name
         self._note(f"MAINTAINER {instruction.name}")
 
-    def cmd(self, instruction: kinds.Cmd, origin: Step | None) -> None:
+    def _do_cmd(self, instruction: kinds.Cmd, origin: Step | None) -> None:
         args = self._arguments(instruction, instruction.command)
         self._set(cmd=args)
         self._command_set = True
         self._note(f"CMD {_shown(args)}")
 
-    def entrypoint(self, instruction: kinds.Entrypoint, origin: Step | None) -> None:
+    def _do_entrypoint(self, instruction: kinds.Entrypoint, origin: Step | None) -> None:
         args = self._arguments(instruction, instruction.command)
         # The base's CMD was meant for the base's ENTRYPOINT.
         self._set(entrypoint=args, cmd=self._container.cmd if self._command_set else None)
         self._note(f"ENTRYPOINT {_shown(args)}")
 
-    def shell(self, instruction: kinds.Shell, origin: Step | None) -> None:
+    def _do_shell(self, instruction: kinds.Shell, origin: Step | None) -> None:
         self._set(shell=instruction.args)
         self._note(f"SHELL [{' '.join(instruction.args)}]")
 
-    def expose(self, instruction: kinds.Expose, origin: Step | None) -> None:
+    def _do_expose(self, instruction: kinds.Expose, origin: Step | None) -> None:
         ports: list[str] = []
         for word in instruction.ports:
             for text in self.arguments.expand_words(instruction, word, self._scope()):
@@ -321,21 +321,21 @@ class StageState:
         self._set(exposed_ports={**self._container.exposed_ports, **{p: {} for p in ports}})
         self._note(f"EXPOSE [{' '.join(ports)}]")
 
-    def volume(self, instruction: kinds.Volume, origin: Step | None) -> None:
+    def _do_volume(self, instruction: kinds.Volume, origin: Step | None) -> None:
         paths = [self._expand(instruction, path) for path in instruction.paths]
         if not all(paths):
             raise self._error(instruction, "VOLUME: a path is empty after expansion")
         self._set(volumes={**self._container.volumes, **{path: {} for path in paths}})
         self._note(f"VOLUME [{' '.join(paths)}]")
 
-    def user(self, instruction: kinds.User, origin: Step | None) -> None:
+    def _do_user(self, instruction: kinds.User, origin: Step | None) -> None:
         user = self._expand(instruction, instruction.user)
         if not user:
             raise self._error(instruction, "USER is empty after expansion", instruction.user)
         self._set(user=user)
         self._note(f"USER {user}")
 
-    def stopsignal(self, instruction: kinds.Stopsignal, origin: Step | None) -> None:
+    def _do_stopsignal(self, instruction: kinds.Stopsignal, origin: Step | None) -> None:
         signal = self._expand(instruction, instruction.signal)
         if not is_signal(signal):
             raise self._error(
@@ -344,11 +344,11 @@ class StageState:
         self._set(stop_signal=signal)
         self._note(f"STOPSIGNAL {signal}")
 
-    def onbuild(self, instruction: kinds.Onbuild, origin: Step | None) -> None:
+    def _do_onbuild(self, instruction: kinds.Onbuild, origin: Step | None) -> None:
         self.triggers = (*self.triggers, instruction.trigger)
         self._note(f"ONBUILD {instruction.trigger}")
 
-    def healthcheck(self, instruction: kinds.Healthcheck, origin: Step | None) -> None:
+    def _do_healthcheck(self, instruction: kinds.Healthcheck, origin: Step | None) -> None:
         command = instruction.command
         if command is None:
             check = Healthcheck(test=("NONE",))
@@ -371,21 +371,21 @@ def _shown(args: tuple[str, ...]) -> str:
 
 
 _ACTIONS: Mapping[type[Instruction], Callable[..., None]] = {
-    kinds.Add: StageState.copy,
-    kinds.Arg: StageState.arg,
-    kinds.Cmd: StageState.cmd,
-    kinds.Copy: StageState.copy,
-    kinds.Entrypoint: StageState.entrypoint,
-    kinds.Env: StageState.env,
-    kinds.Expose: StageState.expose,
-    kinds.Healthcheck: StageState.healthcheck,
-    kinds.Label: StageState.label,
-    kinds.Maintainer: StageState.maintainer,
-    kinds.Onbuild: StageState.onbuild,
-    kinds.Run: StageState.run,
-    kinds.Shell: StageState.shell,
-    kinds.Stopsignal: StageState.stopsignal,
-    kinds.User: StageState.user,
-    kinds.Volume: StageState.volume,
-    kinds.Workdir: StageState.workdir,
+    kinds.Add: StageState._do_copy,
+    kinds.Arg: StageState._do_arg,
+    kinds.Cmd: StageState._do_cmd,
+    kinds.Copy: StageState._do_copy,
+    kinds.Entrypoint: StageState._do_entrypoint,
+    kinds.Env: StageState._do_env,
+    kinds.Expose: StageState._do_expose,
+    kinds.Healthcheck: StageState._do_healthcheck,
+    kinds.Label: StageState._do_label,
+    kinds.Maintainer: StageState._do_maintainer,
+    kinds.Onbuild: StageState._do_onbuild,
+    kinds.Run: StageState._do_run,
+    kinds.Shell: StageState._do_shell,
+    kinds.Stopsignal: StageState._do_stopsignal,
+    kinds.User: StageState._do_user,
+    kinds.Volume: StageState._do_volume,
+    kinds.Workdir: StageState._do_workdir,
 }
