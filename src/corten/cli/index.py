@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Entry] = {
     "gc": Entry("gc", "Delete content that nothing needs", _SYSTEM),
     "completion": Entry("completion", "Print the completion script of a shell", _SYSTEM),
     "version": Entry("version", "Print the versions of corten and of what it uses", _SYSTEM),
+    "builder": Entry("builder", "Manage builds", _GROUPS),
     "container": Entry("container", "Manage containers", _GROUPS),
     "image": Entry("image", "Manage images", _GROUPS),
     "registry": Entry("registry", "Run a registry", _GROUPS),

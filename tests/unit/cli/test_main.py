@@ -166,3 +166,11 @@ def test_commands_options_and_values_complete() -> None:
     assert complete("corten completion z") == ["zsh"]
     assert complete("corten --progress pl") == ["plain"]
     assert set(complete("corten ")) == set(COMMANDS)
+
+
+def test_summaries_within_groups_are_the_first_lines_of_the_help() -> None:
+    for name, command in ALL:
+        if isinstance(command, Group):
+            for entry in command.entries.values():
+                help_text = import_module(f"corten.cli.commands.{entry.module}").command.help
+                assert help_text.strip().partition("\n")[0].rstrip(".") == entry.summary, name
