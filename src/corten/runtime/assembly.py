@@ -5,6 +5,7 @@ See :mod:`corten.system.namespaces`: the mounts go when the last process does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -24,8 +25,10 @@ def assemble(
     """
     wanted = list(binds)
     if wanted and mountpoints is not None:
-        files = [bind.target for bind in wanted if _is_file(bind)]
-        folders = [bind.target for bind in wanted if not _is_file(bind)]
+        # Without "..", which would lead out of the directory.
+        targets = {os.path.normpath(bind.target): _is_file(bind) for bind in wanted}
+        files = [target for target, is_file in targets.items() if is_file]
+        folders = [target for target, is_file in targets.items() if not is_file]
         make_mountpoints(mountpoints, directories=folders, files=files)
         mounts = underlay(mounts, mountpoints)
     mount_all(mounts, root)

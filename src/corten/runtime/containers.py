@@ -108,6 +108,10 @@ class ContainerStore:
         directory = self.directory(identity)
         try:
             directory.mkdir(mode=0o700)
+        except FileExistsError:
+            self._release_name(record.name, identity)
+            raise Conflict(f"there is a container {identity[:12]} already") from None
+        try:
             self._write(record)
         except BaseException:
             self._release_name(record.name, identity)

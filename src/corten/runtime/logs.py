@@ -91,10 +91,10 @@ def _line_begins(data: bytes, whole: bool) -> list[int]:
     """Offsets in `data` where a line of the command surely begins."""
     begins = []
     begin, offset = whole, 0
-    for line in data.splitlines(keepends=True):
+    for line in data.removesuffix(b"\n").split(b"\n") if data else ():
         if begin:
             begins.append(offset)
-        offset += len(line)
-        entry = parse_entry(line.removesuffix(b"\n"))
+        offset += len(line) + 1
+        entry = parse_entry(line)
         begin = entry is not None and entry.whole
     return begins

@@ -37,7 +37,7 @@ from corten.system.process import HelperFailed, check_program, find_program, run
 CLONE_NEWNET = 0x40000000
 _ROUTES = Path("/proc/net/route")
 _IPV4 = Path("/proc/sys/net/ipv4")
-POOL = ipaddress.ip_network("10.89.0.0/16")
+POOL = ipaddress.IPv4Network("10.89.0.0/16")
 """Where subnets of bridges come from: 256 of 254 addresses."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,7 +50,9 @@ class Lease(msgspec.Struct, frozen=True):
     ports: tuple[PublishedPort, ...] = ()
 
 
-class _Leases(msgspec.Struct):
+class Leases(msgspec.Struct):
+    """The file of one root's bridge; ``last`` is the host part of the address given last."""
+
     subnet: str = ""
     last: int = 1
     leases: dict[str, Lease] = msgspec.field(default_factory=dict)
@@ -83,7 +85,7 @@ class BridgeNetwork:
             )
         with self._edit() as state:
             network = self._make_bridge(state)
-            lease = Lease(_free_address(state, network), tuple(ports))
+            lease = Lease(free_address(state, network), tuple(ports))
             state.leases[container] = lease
             try:
                 self._apply_rules(state)
@@ -133,12 +135,12 @@ class BridgeNetwork:
                 gone.append(self.bridge)
             self._delete(gone, rules=not state.leases)
 
-    def _make_bridge(self, state: _Leases) -> ipaddress.IPv4Network:
+    def _make_bridge(self, state: Leases) -> ipaddress.IPv4Network:
         there = _interface_exists(self.bridge)
-        if state.subnet and (there or _is_free(ipaddress.IPv4Network(state.subnet))):
+        if state.subnet and (there or self._is_free(state.subnet)):
             network = ipaddress.IPv4Network(state.subnet)
         else:
-            network = _choose_subnet(self._scope)
+            network = choose_subnet(self._scope, _ROUTES.read_text())
             state.subnet, state.last = str(network), 1
         if not there:
             bridge = self.bridge
@@ -155,7 +157,11 @@ class BridgeNetwork:
             self._pass_strict_forwarding()
         return network
 
-    def _apply_rules(self, state: _Leases) -> None:
+    def _is_free(self, subnet: str) -> bool:
+        network = ipaddress.IPv4Network(subnet)
+        return not any(network.overlaps(route) for route in routes(_ROUTES.read_text()))
+
+    def _apply_rules(self, state: Leases) -> None:
         targets = [(port, lease.address) for lease in state.leases.values() for port in lease.ports]
         rules = replace_table(self._scope, self.bridge, state.subnet, targets)
         check_program([find_program("nft"), "-f", "-"], stdin=rules.encode())
@@ -200,18 +206,18 @@ class BridgeNetwork:
                 handle = line.rpartition(" ")[2]
                 run_program([nft, "delete", "rule", "ip", "filter", "FORWARD", "handle", handle])
 
-    def _read(self) -> _Leases:
+    def _read(self) -> Leases:
         try:
             raw = (self._path / "bridge.json").read_bytes()
-            return msgspec.json.decode(raw, type=_Leases)
+            return msgspec.json.decode(raw, type=Leases)
         except FileNotFoundError:
-            return _Leases()
+            return Leases()
         except msgspec.MsgspecError:
             # Addresses in use are found by their interfaces; better start anew than stay stuck.
-            return _Leases()
+            return Leases()
 
     @contextlib.contextmanager
-    def _edit(self) -> Iterator[_Leases]:
+    def _edit(self) -> Iterator[Leases]:
         """The leases, locked; what was changed is kept if the block ends well."""
         self._path.mkdir(parents=True, exist_ok=True)
         fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -255,7 +261,8 @@ def _call(name: str, *arguments: object) -> None:
         raise Unsupported(f"cannot make a network namespace: {name}: {reason}")
 
 
-def _free_address(state: _Leases, network: ipaddress.IPv4Network) -> str:
+def free_address(state: Leases, network: ipaddress.IPv4Network) -> str:
+    """The next address of `network` that nobody has.  Raises: Conflict: there is none."""
     taken = {lease.address for lease in state.leases.values()}
     size = network.num_addresses
     # Round robin: an address just given back still sits in neighbours' tables.
@@ -268,18 +275,19 @@ def _free_address(state: _Leases, network: ipaddress.IPv4Network) -> str:
     raise Conflict(f"no free address in {network}", hint="remove containers that are not needed")
 
 
-def _choose_subnet(scope: str) -> ipaddress.IPv4Network:
+def choose_subnet(scope: str, table: str) -> ipaddress.IPv4Network:
+    """A subnet of the pool that no route of the host's `table` leads into.
+
+    Where the search begins depends on the root, so that two that begin together
+    do not choose the same.  Raises: Conflict: none is free.
+    """
+    taken = routes(table)
     subnets = list(POOL.subnets(new_prefix=24))
     first = int(scope, 16) % len(subnets)
     for subnet in subnets[first:] + subnets[:first]:
-        if _is_free(ipaddress.IPv4Network(subnet)):
-            return ipaddress.IPv4Network(subnet)
+        if not any(subnet.overlaps(route) for route in taken):
+            return subnet
     raise Conflict(f"no free subnet in {POOL}", hint="use --network host or none")
-
-
-def _is_free(subnet: ipaddress.IPv4Network) -> bool:
-    """Whether no route of the host leads into the subnet (the default route aside)."""
-    return not any(subnet.overlaps(route) for route in routes(_ROUTES.read_text()))
 
 
 def routes(text: str) -> list[ipaddress.IPv4Network]:

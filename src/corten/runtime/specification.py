@@ -9,6 +9,7 @@ Spec: OCI runtime, config.md and config-linux.md.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,7 +213,7 @@ def _outer_first(binds: tuple[Bind, ...]) -> list[Bind]:
 
 
 def _bind(bind: Bind) -> dict[str, Any]:
-    target = _absolute(bind.target, "mount target")
+    target = os.path.normpath(_absolute(bind.target, "mount target"))
     if target.strip("/") == "":
         raise Invalid("a mount cannot replace the container's root", hint="choose another target")
     access = ("ro",) if bind.readonly else ()

@@ -161,9 +161,10 @@ def _lines(root: int, path: str) -> Iterator[list[str]]:
         fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return
         text = file.read(FILE_LIMIT).decode("utf-8", "surrogateescape")
     for line in text.split("\n"):
         if line and not line.startswith(("#", "+", "-")):

@@ -15,7 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-MOUNTINFO = Path("/proc/self/mountinfo")
+# Of the thread: it may have a mount namespace of its own.
+MOUNTINFO = Path("/proc/thread-self/mountinfo")
 PREFIX = "corten-"
 
 
@@ -29,7 +30,7 @@ class CgroupMode(StrEnum):
 
 
 def cgroup_mode(mountinfo: str | None = None) -> CgroupMode:
-    """The arrangement of this process's mount namespace, or of the `mountinfo` text given."""
+    """The arrangement in this thread's mount namespace, or of the `mountinfo` text given."""
     kinds = _cgroup_mounts(MOUNTINFO.read_text() if mountinfo is None else mountinfo)
     root = str(CGROUP_ROOT)
     if kinds.get(root) == "cgroup2":

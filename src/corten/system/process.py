@@ -15,16 +15,14 @@ OUTPUT_LIMIT = 1024 * 1024
 """Bytes kept of each stream of a helper."""
 
 _PACKAGES = {
-    "crun": "crun",
-    "conmon": "conmon",
-    "netavark": "netavark",
-    "aardvark-dns": "aardvark-dns",
+    "cp": "coreutils",
+    "flock": "util-linux",
     "ip": "iproute2",
     "nft": "nftables",
-    "iptables": "iptables",
-    "mmdebstrap": "mmdebstrap",
-    "tini": "tini",
+    "tini-static": "tini",
 }
+"""Debian packages of helpers that are not named as their package is."""
+
 # Debian installs some helpers of podman outside of the PATH.
 _PLACES = ("/usr/lib/podman", "/usr/libexec/podman", "/usr/sbin", "/sbin", "/usr/local/sbin")
 
