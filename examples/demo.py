@@ -173,11 +173,11 @@ def deliver(root: Path) -> None:
         corten("stop", "again")
         corten("rm", "again")
         heading("   … and once more into an empty store, as on another machine")
-        elsewhere = {"CORTEN_ROOT": str(root / "elsewhere")}
+        elsewhere = str(root / "elsewhere")
         begin = time.monotonic()
-        fetched = corten("pull", REMOTE, **elsewhere)
+        fetched = corten("pull", REMOTE, CORTEN_ROOT=elsewhere)
         expect("under the same digest", digest_in(fetched) == digest_in(pushed))
-        said = corten("run", "--rm", REMOTE, "node", "--print", "6 * 7", **elsewhere)
+        said = corten("run", "--rm", REMOTE, "node", "--print", "6 * 7", CORTEN_ROOT=elsewhere)
         expect(f"pulled and run in {time.monotonic() - begin:.1f} s", said == "42")
 
 
