@@ -149,7 +149,7 @@ def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") 
     with ExitStack() as stack, job.step("copy", f"{source} → {target}") as step:
         stack.enter_context(host.store.lease())
         reader, root, name = open_source(host, origin, stack, wanted)
-        if origin.transport == "corten" and aim.transport != "corten":
+        if origin.transport == "corten" and aim.transport not in ("corten", "docker-archive"):
             root = compressed(host.store, root, step)
         if aim.transport in ("docker-archive", "oci-archive"):
             _to_archive(reader, root, aim, name, step)
