@@ -27,6 +27,7 @@ from corten.errors import Cancelled, Conflict, Invalid
 from corten.events.job import Job
 from corten.runtime.assembly import assemble
 from corten.runtime.failures import read_failure
+from corten.runtime.filter import filter_annotation
 from corten.runtime.protocols import Bind, OnOutput, Process, Sandbox
 from corten.runtime.specification import Isolation, runtime_config
 from corten.runtime.users import resolve_user
@@ -42,6 +43,9 @@ from corten.system.namespaces import in_private_mounts
 from corten.system.process import find_program, process_ticks
 
 INIT_PATH = "/dev/init"
+FILTERS = "seccomp"
+"""Where compiled profiles are kept, below ``ROOT/run``."""
+
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _POLL = 0.1
 _PIECE = 65536
@@ -121,7 +125,7 @@ class CrunExecutor:
         if mode is not CgroupMode.NONE:
             isolation = replace(isolation, cgroup=cgroup_path(self._cgroup(key)))
         process, sandbox = with_init(replace(process, tty=False), sandbox)
-        write_config(bundle, process, sandbox, rootfs, isolation)
+        write_config(bundle, process, sandbox, isolation, self._run / FILTERS)
         return subprocess.Popen(
             [
                 find_program("crun"),
@@ -179,15 +183,21 @@ def root_scope(root: Path) -> str:
 
 
 def write_config(
-    bundle: Path, process: Process, sandbox: Sandbox, rootfs: Path, isolation: Isolation
+    bundle: Path, process: Process, sandbox: Sandbox, isolation: Isolation, filters: Path
 ) -> None:
-    """Resolve the user in the mounted `rootfs` and write ``config.json``.  Raises: Invalid."""
+    """Resolve the user in the tree mounted at ``bundle/rootfs`` and write ``config.json``.
+
+    `filters` is where compiled seccomp profiles are kept.  Raises: Invalid.
+    """
+    rootfs = bundle / "rootfs"
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         user = resolve_user(root, process.user)
     finally:
         os.close(root)
     config = runtime_config(process, sandbox, user, str(rootfs), isolation)
+    if profile := config["linux"].get("seccomp"):
+        config["annotations"] = filter_annotation(profile, filters)
     (bundle / "config.json").write_text(json.dumps(config))
 
 

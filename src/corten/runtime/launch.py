@@ -11,7 +11,7 @@ from corten.errors import Conflict
 from corten.runtime.assembly import assemble
 from corten.runtime.capabilities import DEFAULT_CAPABILITIES
 from corten.runtime.containers import ContainerRecord
-from corten.runtime.crun import with_init, write_config
+from corten.runtime.crun import FILTERS, with_init, write_config
 from corten.runtime.etc_files import hosts_text, resolv_conf_text
 from corten.runtime.host import Runtime
 from corten.runtime.monitor import Created, launch
@@ -67,7 +67,8 @@ def _in_private(
     assemble(rootfs, root, record.binds, directory / "mountpoints")
     VolumeStore(runtime.root).fill(record.binds, root)
     process, sandbox = with_init(*_asked_for(runtime, record, network))
-    write_config(directory, process, sandbox, root, isolation(runtime, record))
+    filters = runtime.root / "run" / FILTERS
+    write_config(directory, process, sandbox, isolation(runtime, record), filters)
     return launch(runtime, record, held)
 
 
