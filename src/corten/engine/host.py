@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,11 @@ class Host:
     """
 
     settings: Settings
+
+    @classmethod
+    def open(cls, root: str | Path | None = None) -> Host:
+        """The host whose root is `root`, else the one that the environment names."""
+        return cls(Settings.load(os.environ, str(root) if root else None))
 
     @property
     def root(self) -> Path:
