@@ -483,3 +483,27 @@ def test_a_readonly_container_cannot_write(here: World) -> None:
     code, output = here.run("touch", "/x", readonly=True)
     assert code != 0
     assert b"Read-only" in output
+
+
+def test_a_slow_reader_gets_every_byte(here: World) -> None:
+    record = here.create("seq", "1", "200000")
+    reading, writing = os.pipe()
+    collected: list[bytes] = []
+
+    def read_slowly() -> None:
+        with open(reading, "rb", buffering=0) as file:
+            while data := file.read(65536):
+                collected.append(data)
+                time.sleep(0.01)
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    mounts = here.snapshots.mounts(record.snapshot)
+    with lifecycle.attended(here.runtime, record):
+        attachment = lifecycle.start(here.runtime, record, mounts, attach=True)
+        assert attachment is not None
+        with attachment:
+            attachment.relay(Streams(-1, writing, writing))
+    os.close(writing)
+    reader.join()
+    assert b"".join(collected) == b"".join(b"%d\n" % n for n in range(1, 200001))
