@@ -29,7 +29,7 @@ def compressed(store: LocalStore, descriptor: Descriptor, job: Job) -> Descripto
 
     The configuration, and so the image ID, stays.  A layer is compressed once
     (several at a time, one step of kind ``compress`` each) and remembered; the bytes
-    depend on the tar alone.  An image that has no plain layer is returned as it is.
+    depend on the tar alone.  A layer that came compressed leaves as it came.  An image that has no plain layer is returned as it is.
     Of an index, the images that are here are treated so, the others stay listed.
 
     Raises: NotFound, Invalid, Corrupt, Unavailable, Cancelled.

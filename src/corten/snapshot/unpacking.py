@@ -18,6 +18,7 @@ from corten.archive.compression import MAGIC, Inflater, detect, inflater
 from corten.content.protocols import PIECE, Buffer, Ingest, Locates, Sink, Source
 from corten.errors import Corrupt, NotFound
 from corten.oci import media
+from corten.oci.codec import canonical_json
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import CONFIG_LIMIT, parse_config
@@ -26,6 +27,8 @@ from corten.snapshot.protocols import Feeds, LayerFeed, Snapshotter
 
 DIFF_ID = "diff-id"
 """The kind of fact that keeps a layer blob's diff id."""
+GZIP_FORM = "compressed/gzip"
+"""The kind of fact that keeps the descriptor of a tar's compressed form, as JSON."""
 
 _DEPTH = 8
 
@@ -200,6 +203,7 @@ class _Unpacking:
         self._snapshotter = snapshotter
         self._layer = layer
         self._head = b""
+        self._compression = ""
         self._inflater: Inflater | None = None
         self._tar: Ingest | None = None
         self._feed: LayerFeed | None = None
@@ -242,10 +246,16 @@ class _Unpacking:
         else:
             self._snapshotter.apply(tar.digest, path)
         self._store.remember(DIFF_ID, committed.digest, str.__str__(tar.digest))
+        if self._compression == "gzip" and self._store.recall(GZIP_FORM, tar.digest) is None:
+            # An image that is built on this one leaves with the very blob that registries know.
+            form = Descriptor(
+                media_type=self._layer.media_type, digest=committed.digest, size=committed.size
+            )
+            self._store.remember(GZIP_FORM, tar.digest, canonical_json(form).decode())
         return tar.digest
 
     def _begin(self, head: Buffer) -> None:
-        compression = detect(bytes(head[:MAGIC]))
+        compression = self._compression = detect(bytes(head[:MAGIC]))
         self._inflater = inflater(compression, self._put)
         if isinstance(self._snapshotter, Feeds):
             self._feed = self._stack.enter_context(self._snapshotter.feeding())

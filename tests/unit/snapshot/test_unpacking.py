@@ -17,6 +17,7 @@ from corten.content.copy import copy
 from corten.content.local import LocalStore
 from corten.errors import Corrupt, Invalid, NotFound
 from corten.events.job import Job
+from corten.image.compress import compressed
 from corten.oci import media
 from corten.oci.descriptor import Descriptor, describe
 from corten.oci.digest import Digest
@@ -248,3 +249,19 @@ def test_hash_of_the_tar_is_that_of_the_inflated_bytes(
     layer = describe(data, media.OCI_LAYER_GZIP)
     put(sink, layer, data)
     assert store.recall(DIFF_ID, layer.digest) == f"sha256:{hashlib.sha256(TAR).hexdigest()}"
+
+
+def test_a_layer_that_came_as_gzip_leaves_as_the_same_blob(
+    store: LocalStore, sink: UnpackingSink
+) -> None:
+    media_type, compress = FORMS["gzip"]
+    layer = describe(compress(TAR), media_type)
+    put(sink, layer, compress(TAR))
+    plain = describe(TAR, media.OCI_LAYER)
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS((DIFF,)))
+    raw = encode_config(config)
+    put(sink, describe(raw, media.OCI_CONFIG), raw)
+    built, manifest = build_manifest(describe(raw, media.OCI_CONFIG), [plain])
+    put(sink, built, manifest)
+    outgoing = compressed(store, built, Job())
+    assert outgoing == build_manifest(describe(raw, media.OCI_CONFIG), [layer])[0]
