@@ -212,7 +212,7 @@ def traces() -> dict[str, set[str]]:
         for process in Path("/proc").glob("[0-9]*/comm"):
             with contextlib.suppress(OSError):
                 found.add(process.read_text().strip())
-        return found & {"crun", "conmon", "netavark", "aardvark-dns", "supervisord", "corten"}
+        return found & {"crun", "conmon", "supervisord", "corten"}
 
     mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     return {

@@ -79,7 +79,7 @@ def programs() -> dict[str, str]:
     from corten.system.process import find_program
 
     found = {}
-    for name in ("crun", "conmon", "netavark", "aardvark-dns", "mmdebstrap"):
+    for name in ("crun", "conmon", "nft", "ip", "mmdebstrap"):
         try:
             found[name] = find_program(name)
         except CortenError:

@@ -7,7 +7,7 @@ import io
 import json
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 
 from corten.cli.views.jsonlines import SCHEMA, JsonView
