@@ -82,12 +82,13 @@ def attend(host: Host, record: ContainerRecord, streams: Streams | None = None) 
         attachment = lifecycle.start(host.runtime, record, rootfs_of(host, record), attach=True)
         assert attachment is not None
         status = _stay(host, record, attachment, streams)
-    if status is None:
-        return 0
-    with contextlib.suppress(NotFound):
-        lifecycle.settle(host.runtime, record)
-    if record.auto_remove:
-        remove(host, record.id, volumes=True)
+        if status is None:
+            return 0
+        # conmon starts its exit command about now: it has to find us still attending.
+        with contextlib.suppress(NotFound):
+            lifecycle.settle(host.runtime, record)
+        if record.auto_remove:
+            remove(host, record.id, volumes=True)
     return status
 
 

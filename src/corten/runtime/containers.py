@@ -161,6 +161,11 @@ class ContainerStore:
         # Without its record it is no container any more, whatever stops us next.
         (directory / "record.json").unlink(missing_ok=True)
         self._release_name(record.name, record.id)
+        # Under another name nobody puts a file into it meanwhile (flock(1) makes what it locks).
+        doomed = directory.with_name(f".old-{record.id}")
+        with contextlib.suppress(OSError):
+            directory.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
 
     @contextlib.contextmanager
