@@ -130,7 +130,7 @@ def _abandon(runtime: Runtime, record: ContainerRecord) -> None:
 def attended(runtime: Runtime, record: ContainerRecord) -> Iterator[None]:
     """Within the block the caller sees to the container's end: conmon's exit command does nothing.
 
-    It is tried when the command has ended: leave the block after :func:`wait_for_monitor`.  If the caller is killed, the exit command does its work after all.
+    If the caller is killed, the exit command does its work after all.
     """
     path = runtime.directory(record) / "attended"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -165,23 +165,6 @@ def _exit_code(directory: Path) -> int:
             break
         time.sleep(_TICK)
     return container_state(directory).exit_code
-
-
-def wait_for_monitor(runtime: Runtime, record: ContainerRecord) -> None:
-    """Wait, a few seconds at most, until an ended container's conmon and its exit command are gone.
-
-    Not for the exit command itself.
-    """
-    started = read_started(runtime.directory(record))
-    if started is None or not monitor_is_alive(started):
-        return
-    with contextlib.suppress(ProcessLookupError):
-        fd = os.pidfd_open(started.monitor)
-        try:
-            if monitor_is_alive(started):
-                wait_for_end(fd, _EXIT_PATIENCE)
-        finally:
-            os.close(fd)
 
 
 def kill(runtime: Runtime, record: ContainerRecord, name: str = "SIGKILL") -> None:
