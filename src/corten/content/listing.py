@@ -56,11 +56,14 @@ class ImageRow(NamedTuple):
         name = self.name.partition("@")[0]
         if not name:
             return "<none>"
-        # Short only if it stays the same name: docker.io/library/a/b is not a/b.
+        # Short only if it stays the same name: docker.io/library/a/b is not a/b, and in
+        # docker.io/a.b/c the first component would be taken for a host.
         if name.startswith(_LIBRARY) and "/" not in name[len(_LIBRARY) :]:
             name = name[len(_LIBRARY) :]
         elif name.startswith(_HUB):
-            name = name[len(_HUB) :]
+            short = name[len(_HUB) :]
+            head = short.partition("/")[0]
+            name = name if "." in head or head == "localhost" else short
         path, _, tag = name.rpartition(":")
         return path if path and "/" not in tag else name
 

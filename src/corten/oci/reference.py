@@ -44,7 +44,7 @@ class Reference(msgspec.Struct, frozen=True):
         name, at, digest_text = text.partition("@")
         digest = Digest(digest_text) if at else None
         head, slash, rest = name.partition("/")
-        if slash and ("." in head or ":" in head or head == "localhost" or head.lower() != head):
+        if slash and _is_host(head):
             registry, path = head, rest
         else:
             registry, path = DOCKER_HUB, name
@@ -73,8 +73,12 @@ class Reference(msgspec.Struct, frozen=True):
     def familiar_name(self) -> str:
         """The familiar form without tag and digest."""
         if self.registry != DOCKER_HUB:
-            return f"{self.registry}/{self.repository}"
-        return self.repository.removeprefix("library/")
+            return self.name
+        head, slash, rest = self.repository.partition("/")
+        if head == "library" and "/" not in rest:
+            return rest or self.name
+        # Short only if it stays the same name: a first component may look like a host.
+        return self.name if slash and _is_host(head) else self.repository
 
     @property
     def name(self) -> str:
@@ -93,6 +97,11 @@ class Reference(msgspec.Struct, frozen=True):
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{tag}@{self.digest}" if self.digest is not None else tag
+
+
+def _is_host(head: str) -> bool:
+    """Whether the part before the first slash names a registry, and not a part of a repository."""
+    return "." in head or ":" in head or head == "localhost" or head.lower() != head
 
 
 def _check_repository(text: str, repository: str) -> None:

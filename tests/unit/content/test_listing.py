@@ -80,6 +80,8 @@ def test_the_repositorys_own_digest_is_shown(store: LocalStore) -> None:
         "registry.example/a:b",
         "debian@sha256:" + "0" * 64,
         "docker.io/library/a/b:1",
+        "docker.io/a.b/c:1",
+        "docker.io/localhost/c:1",
     ],
 )
 def test_names_are_shown_so_that_they_parse_to_themselves(text: str) -> None:

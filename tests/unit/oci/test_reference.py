@@ -26,6 +26,10 @@ DIGEST = Digest.of(b"content")
         ("ghcr.io/o/r@" + DIGEST, f"ghcr.io/o/r@{DIGEST}", f"ghcr.io/o/r@{DIGEST}"),
         ("a:1@" + DIGEST, f"docker.io/library/a:1@{DIGEST}", f"a:1@{DIGEST}"),
         ("Registry/b", "Registry/b:latest", "Registry/b:latest"),
+        ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
+        ("docker.io/library", "docker.io/library/library:latest", "library:latest"),
+        ("docker.io/a.b/c:1", "docker.io/a.b/c:1", "docker.io/a.b/c:1"),
+        ("docker.io/localhost/c", "docker.io/localhost/c:latest", "docker.io/localhost/c:latest"),
         ("a__b/c---d.e_f", "docker.io/a__b/c---d.e_f:latest", "a__b/c---d.e_f:latest"),
     ],
 )
