@@ -13,7 +13,7 @@ class Settings(NamedTuple):
     """All that a command may be told from outside, after flags, environment and defaults."""
 
     root: Path
-    """Everything that corten keeps lies under it, so that two roots never meet."""
+    """Everything that corten keeps lies under it, so that two roots never meet.  Absolute."""
     storage_driver: str = ""
     """``erofs``, ``overlay`` or empty: choose by probing."""
 
@@ -21,6 +21,7 @@ class Settings(NamedTuple):
     def load(cls, environ: Mapping[str, str], root: str | None = None) -> Settings:
         """Settings from flags (not None) over the environment over the defaults."""
         return cls(
-            root=Path(root) if root else default_root(environ),
+            # What is kept under it (bundles, mounts) names it from elsewhere.
+            root=(Path(root) if root else default_root(environ)).absolute(),
             storage_driver=environ.get("CORTEN_STORAGE_DRIVER", ""),
         )

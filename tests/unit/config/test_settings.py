@@ -28,5 +28,11 @@ def test_the_flag_wins() -> None:
     assert Settings.load({"CORTEN_ROOT": "/a"}, root="/b").root == Path("/b")
 
 
+@pytest.mark.parametrize("given", ["here", "./here"])
+def test_a_relative_root_is_made_absolute(given: str) -> None:
+    assert Settings.load({}, root=given).root == Path.cwd() / "here"
+    assert Settings.load({"CORTEN_ROOT": given}).root == Path.cwd() / "here"
+
+
 def test_the_driver_comes_from_the_environment() -> None:
     assert Settings.load({"CORTEN_STORAGE_DRIVER": "overlay"}).storage_driver == "overlay"
