@@ -54,11 +54,11 @@ def decode_object(raw: bytes, what: str, limit: int) -> dict[str, Any]:
 def convert(document: dict[str, Any], kind: type[T], what: str) -> T:
     """`document` as a `kind`.  A null field counts as absent (OCI image, config.md, "Properties").
 
-    Raises: Invalid: a field is missing or of the wrong type.
+    Raises: Invalid: a field is missing or of the wrong type, or it is nested too deep.
     """
     try:
         return msgspec.convert(_without_nulls(document), kind, dec_hook=_decode_digest)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise Invalid(f"malformed {what}: {error}") from error
 
 

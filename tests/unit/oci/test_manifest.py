@@ -108,6 +108,15 @@ def test_malformed_documents_are_refused_with_a_reason(raw: bytes, reason: str) 
         parse_document(raw)
 
 
+@pytest.mark.parametrize("depth", [200, 600, 900, 5000])
+def test_any_depth_of_nesting_is_read_or_refused(depth: int) -> None:
+    config = f'{{"mediaType":"x","digest":"sha256:{"a" * 64}","size":1}}'
+    nested = "[" * depth + "]" * depth
+    raw = f'{{"schemaVersion":2,"config":{config},"x":{nested}}}'.encode()
+    with contextlib.suppress(Invalid):
+        assert parse_document(raw).schema_version == 2
+
+
 def test_a_media_type_that_contradicts_the_announced_one_is_refused() -> None:
     with pytest.raises(Invalid, match="announced"):
         parse_document(document(mediaType=media.OCI_MANIFEST), media.DOCKER_MANIFEST)
