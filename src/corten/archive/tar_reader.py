@@ -50,7 +50,9 @@ class _Sparse:
         self.entry = entry
         self.stored = stored
         self.numbers = numbers
-        self.text = b""
+        self.text = bytearray()
+        self.lines = 0
+        self.old = False
 
 
 class TarScanner:
@@ -306,12 +308,12 @@ class TarScanner:
         numbers = _pairs(block[386:482])
         if block[482]:
             self._sparse = _Sparse(entry, stored, numbers)
-            self._sparse.text = b"S"
+            self._sparse.old = True
             return None
         return self._sparse_member(entry, stored, numbers, after)
 
     def _take_sparse(self, sparse: _Sparse, unit: bytes, after: int) -> Member | None:
-        if sparse.text == b"S":
+        if sparse.old:
             sparse.numbers += _pairs(unit[:504])
             if len(sparse.numbers) > 2 * fields.SPARSE_LIMIT:
                 raise Invalid("malformed tar: a sparse map is too long")
@@ -321,15 +323,18 @@ class TarScanner:
             return self._sparse_member(sparse.entry, sparse.stored, sparse.numbers, after)
         sparse.text += unit
         sparse.stored -= BLOCK
-        lines = sparse.text.split(b"\n", 2 * fields.SPARSE_LIMIT + 1)
-        count = fields.decimal(lines[0], "a sparse map") if len(lines) > 1 else 0
+        # Counted, and split once only: a map may have thousands of blocks.
+        sparse.lines += unit.count(b"\n")
+        first, newline, _ = bytes(sparse.text[:BLOCK]).partition(b"\n")
+        count = fields.decimal(first, "a sparse map") if newline else 0
         if count > fields.SPARSE_LIMIT:
             raise Invalid("malformed tar: a sparse map is too long")
-        if len(lines) < 2 or len(lines) < 2 * count + 2:
+        if not newline or sparse.lines < 2 * count + 1:
             if sparse.stored < BLOCK or len(sparse.text) > 2 * fields.EXTENSION_LIMIT:
                 raise Invalid("malformed tar: a sparse map does not end")
             return None
         self._sparse = None
+        lines = bytes(sparse.text).split(b"\n", 2 * count + 1)
         numbers = [fields.decimal(line, "a sparse map") for line in lines[1 : 2 * count + 1]]
         return self._sparse_member(sparse.entry, sparse.stored, numbers, after)
 

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,18 @@ def test_sparse_map_that_never_ends_is_refused() -> None:
     endless = b"9" * 512
     with pytest.raises(Invalid, match=r"does not end|not a number"):
         entries(pax(records) + header(b"x", size=10 * 512) + endless * 10)
+
+
+def test_the_longest_sparse_map_costs_no_more_than_its_length() -> None:
+    count = 65536
+    text = padded(b"%d\n" % count + b"%015d\n0\n" % 0 * count)
+    records = {b"GNU.sparse.major": b"1", b"GNU.sparse.realsize": b"8000"}
+    data = pax(records) + header(b"x", size=len(text)) + text
+    begin = time.process_time()
+    ((entry, _, stored),) = scan(data)
+    # Splitting the map anew with each of its blocks takes seconds.
+    assert time.process_time() - begin < 1
+    assert (entry.sparse, stored) == ((), 0)
 
 
 def test_global_headers_are_bounded_together() -> None:
