@@ -36,6 +36,27 @@ def test_a_failed_change_changes_nothing(catalog: Catalog) -> None:
     assert catalog.rows("SELECT * FROM facts") == [("k", "d", "v")]
 
 
+def test_a_commit_that_fails_leaves_no_transaction_open(catalog: Catalog) -> None:
+    catalog.rows("PRAGMA foreign_keys = ON")
+    with pytest.raises(sqlite3.IntegrityError), catalog.change() as change:
+        change.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+        change.execute("CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+        change.execute("INSERT INTO b VALUES (1)")
+    with catalog.change() as change:
+        change.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
+    assert catalog.rows("SELECT * FROM facts") == [("k", "d", "v")]
+
+
+def test_a_full_disk_is_said_and_later_changes_work(catalog: Catalog) -> None:
+    (pages,) = catalog.row("PRAGMA page_count") or (0,)
+    catalog.rows(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(Unavailable, match="full"), catalog.change() as change:
+        change.execute("INSERT INTO facts VALUES ('k', 'd', ?)", ("v" * 100_000,))
+    with catalog.change() as change:
+        change.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
+    assert catalog.rows("SELECT * FROM facts") == [("k", "d", "v")]
+
+
 def test_another_connection_sees_what_was_committed(catalog: Catalog) -> None:
     other = Catalog(catalog.path)
     try:
