@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup setup-test pins check test demo bench clean
+.PHONY: help setup setup-test pins check test coverage demo bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,6 +53,10 @@ check: setup ## format, lint, types, import rules
 
 test: setup-test check ## everything: check, then all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+coverage: setup-test ## lines and branches that the tests of units and contracts reach
+	$(BIN)/coverage run -m pytest -q tests/unit tests/contracts tests/spec tests/hostile
+	$(BIN)/coverage report --skip-covered --sort=cover
 
 demo: setup ## the main job, end to end: base image, build, run, push, pull
 	$(PY) examples/demo.py
