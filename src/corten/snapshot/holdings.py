@@ -5,18 +5,20 @@ ROOT/snapshots/KEY            one snapshot; ``snapshot.json``, and ``upper``, ``
                               unless it is read-only
 
 A directory is made under another name and renamed, so a half-made one is never
-seen; going away it is renamed first.  A draft is locked while somebody works in
-it, so what a crash left behind can be told from it.
+seen; going away it is renamed first.  Both are locked while somebody works in
+them, so what a crash left behind can be told from them.  Only their owner can get
+into ``layers``: files in it may be set-user-id.
 """
 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -26,6 +28,8 @@ from corten.oci.digest import Digest
 from corten.snapshot.protocols import Snapshot
 from corten.snapshot.removal import remove_tree
 from corten.snapshot.skeleton import NAME as SKELETON
+from corten.system.durable import sync_directory, write_durably
+from corten.system.locks import locked as file_locked
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DRAFT = ".new-"
@@ -93,15 +97,16 @@ class Holdings:
     @contextmanager
     def draft(self) -> Iterator[Path]:
         """A directory to make a layer in; gone at the end of the block unless published."""
-        with _draft(self.layers) as path:
+        self._make_layers()
+        with _own(self.layers, _DRAFT) as path:
+            path.chmod(0o755)
             yield path
 
     def publish(self, draft: Path, diff_id: Digest, record: LayerRecord) -> None:
         """Turn a finished draft into the layer; if it is there already, drop the draft."""
-        _write_durably(draft / "layer.json", msgspec.json.encode(record))
-        _sync_directory(draft)
+        write_durably(draft / "layer.json", msgspec.json.encode(record))
         if _rename(draft, self.layer(diff_id)):
-            _sync_directory(self.layers)
+            sync_directory(self.layers)
 
     def add_snapshot(self, snapshot: Snapshot, root: RootMetadata | None) -> Path:
         """Make a snapshot's directory.  Raises: Conflict: the key is in use; Invalid."""
@@ -110,8 +115,8 @@ class Holdings:
             raise Conflict(f"a snapshot {snapshot.key} exists already")
         layers = tuple(str.__str__(layer) for layer in snapshot.layers)
         record = _SnapshotRecord(self.driver, layers, snapshot.readonly)
-        with _draft(self.snapshots) as draft:
-            draft.chmod(0o700)
+        self.snapshots.mkdir(parents=True, exist_ok=True)
+        with _own(self.snapshots, _DRAFT) as draft:
             if not snapshot.readonly:
                 (draft / "work").mkdir(mode=0o700)
                 upper = draft / "upper"
@@ -156,25 +161,32 @@ class Holdings:
     @contextmanager
     def locked(self, *, exclusive: bool) -> Iterator[None]:
         """Keep layers from being pruned (shared), or snapshots from being made (exclusive)."""
-        self.layers.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.layers / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        self._make_layers()
+        with file_locked(self.layers / ".lock", shared=not exclusive):
             yield
-        finally:
-            os.close(fd)
 
-    def prune(self, keep: set[str]) -> int:
-        """Forget layers whose hex is not in `keep` nor under a snapshot, and what crashes left."""
+    def prune(self, keep: set[str], before: float = math.inf) -> int:
+        """Forget layers whose hex is not in `keep` nor under a snapshot, and what crashes left.
+
+        Layers that were applied `before` (epoch seconds) or later stay.
+        """
         with self.locked(exclusive=True):
             for snapshot in self.walk_snapshots():
                 keep.update(layer.encoded for layer in snapshot.layers)
-            unused = [path for path in _listed(self.layers) if path.name not in keep]
+            unused = [
+                path
+                for path in _listed(self.layers)
+                if path.name not in keep and _applied(path) < before
+            ]
             for path in unused:
                 _remove(path)
         for directory in (self.layers, self.snapshots):
             _sweep(directory)
         return len(unused)
+
+    def _make_layers(self) -> None:
+        self.layers.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.layers.mkdir(mode=0o700, exist_ok=True)
 
     def _snapshot_path(self, key: str) -> Path:
         if not _KEY.fullmatch(key) or key == SKELETON:
@@ -192,19 +204,45 @@ def _read_snapshot(path: Path) -> _SnapshotRecord | None:
 
 
 @contextmanager
-def _draft(directory: Path) -> Iterator[Path]:
-    directory.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=directory))
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _own(parent: Path, prefix: str) -> Iterator[Path]:
+    """A locked directory in `parent` for the block, in the end removed with all in it."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        fd = _open_locked(path)
+        if fd is not None:
+            break
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        path.chmod(0o755)
         yield path
     finally:
         try:
             remove_tree(path)
         finally:
             os.close(fd)
+
+
+def _open_locked(path: Path) -> int | None:
+    """A descriptor that holds the lock of a new directory; None: a sweep was faster."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if path.exists():
+            return fd
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def _applied(path: Path) -> float:
+    """When the layer was applied (epoch seconds); what is half removed was so long ago."""
+    try:
+        return (path / "layer.json").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _listed(directory: Path) -> list[Path]:
@@ -226,15 +264,10 @@ def _rename(draft: Path, path: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    doomed = Path(tempfile.mkdtemp(prefix=_DOOMED, dir=path.parent)) if path.exists() else None
-    if doomed is None:
+    if not path.exists():
         return
-    try:
-        path.rename(doomed / path.name)
-    except FileNotFoundError:
-        pass  # somebody else removes it
-    finally:
-        remove_tree(doomed)
+    with _own(path.parent, _DOOMED) as doomed, suppress(FileNotFoundError):
+        path.rename(doomed / path.name)  # else somebody else removes it
 
 
 def _sweep(directory: Path) -> None:
@@ -255,18 +288,3 @@ def _sweep(directory: Path) -> None:
                 remove_tree(path)
             finally:
                 os.close(fd)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

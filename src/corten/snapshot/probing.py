@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
         _make(root, forced)
         return Report(forced, "named by --storage-driver or CORTEN_STORAGE_DRIVER")
     path = root / "snapshots" / _FILE
-    machine = f"{platform.release()} uid {os.geteuid()}"
+    machine = f"{os.uname().release} uid {os.geteuid()}"
     if not again:
         try:
             remembered = msgspec.json.decode(path.read_bytes(), type=_Remembered)
@@ -114,7 +113,7 @@ def _try_all(root: Path) -> Report:
 def _try_erofs(root: Path) -> str:
     """Make a small layer under `root` and let the kernel open it.  Raises: CortenError."""
     directory = root / "layers"
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".probe-", dir=directory) as scratch:
         tar, index = Path(scratch, "tar"), Path(scratch, "index")
         with tar.open("wb") as file:

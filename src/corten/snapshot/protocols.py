@@ -7,6 +7,7 @@ top, named by a key that the caller chooses (a container's id, a build step).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -76,8 +77,11 @@ class Snapshotter(Protocol):
     def walk(self) -> Iterator[Snapshot]:
         """All snapshots."""
 
-    def prune(self, keep: Collection[Digest]) -> int:
-        """Forget applied layers that are neither in `keep` nor under a snapshot; returns how many."""
+    def prune(self, keep: Collection[Digest], before: float = math.inf) -> int:
+        """Forget applied layers that are neither in `keep` nor under a snapshot; returns how many.
+
+        Those that were applied `before` (seconds since 1970) or later stay.
+        """
 
 
 class LayerFeed(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -91,9 +92,9 @@ class StackingSnapshotter(ABC):
         """All snapshots of this driver, by key."""
         return self._holdings.walk_snapshots()
 
-    def prune(self, keep: Collection[Digest]) -> int:
-        """Forget applied layers that are neither in `keep` nor under a snapshot; how many."""
-        return self._holdings.prune({digest.encoded for digest in keep})
+    def prune(self, keep: Collection[Digest], before: float = math.inf) -> int:
+        """Forget layers that nothing holds; see `Snapshotter.prune`."""
+        return self._holdings.prune({digest.encoded for digest in keep}, before)
 
     def _publish_once(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
         if not self.has(diff_id):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from corten.errors import Conflict, Corrupt, Invalid, NotFound
 from corten.oci.digest import Digest
-from corten.snapshot.holdings import Holdings, LayerRecord, RootMetadata
+from corten.snapshot.holdings import Holdings, LayerRecord, RootMetadata, _open_locked
 from corten.snapshot.protocols import Snapshot
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
@@ -121,6 +123,63 @@ def test_prune_sweeps_what_crashes_left_but_not_what_is_being_made(holdings: Hol
         ".new-working",
         ".lock",
     }
+
+
+def test_layers_are_pruned_only_if_they_were_applied_before(holdings: Holdings) -> None:
+    publish(holdings, ONE)
+    publish(holdings, TWO)
+    now = time.time()
+    os.utime(holdings.layer(ONE) / "layer.json", (now - 7200, now - 7200))
+    assert holdings.prune(set(), now - 3600) == 1
+    assert (holdings.has_layer(ONE), holdings.has_layer(TWO)) == (False, True)
+
+
+def test_only_their_owner_gets_into_the_layers(holdings: Holdings) -> None:
+    publish(holdings, ONE)
+    assert holdings.layers.parent.stat().st_mode & 0o7777 == 0o700
+    assert holdings.layers.stat().st_mode & 0o7777 == 0o700
+
+
+def test_new_directory_that_a_sweep_took_away_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / ".new-x"
+    path.mkdir()
+    found: list[int | None] = []
+    sweeping = os.open(path, os.O_RDONLY)
+    fcntl.flock(sweeping, fcntl.LOCK_EX)
+    other = threading.Thread(target=lambda: found.append(_open_locked(path)))
+    other.start()
+    path.rmdir()
+    os.close(sweeping)
+    other.join()
+    assert found == [None]
+
+
+def test_removals_beside_sweeps_are_neither_lost_nor_refused(holdings: Holdings) -> None:
+    stopped = threading.Event()
+    failures: list[BaseException] = []
+
+    def sweep() -> None:
+        while not stopped.is_set():
+            try:
+                holdings.prune({ONE.encoded})
+            except BaseException as error:
+                failures.append(error)
+
+    other = threading.Thread(target=sweep)
+    other.start()
+    try:
+        for _ in range(150):
+            path = holdings.add_snapshot(Snapshot("k", (), False), None)
+            (path / "upper" / "d").mkdir()
+            holdings.remove_snapshot("k")
+            assert not path.exists()
+            publish(holdings, ONE)
+            assert holdings.has_layer(ONE)
+    finally:
+        stopped.set()
+        other.join()
+    assert failures == []
+    assert list(holdings.snapshots.iterdir()) == []
 
 
 def test_layers_under_a_snapshot_are_not_pruned(holdings: Holdings) -> None:
