@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
 
 from corten.cli.views.modes import MODES
 from corten.config.settings import Settings
@@ -24,8 +24,7 @@ WIDTH = 100
 """Help is not set wider than this."""
 
 
-@dataclass
-class Globals:
+class Globals(msgspec.Struct):
     """The global options of one invocation; given before or after the command's name."""
 
     root: str = ""

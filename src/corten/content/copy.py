@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from corten.content.graph import (
     COUNT_LIMIT,
@@ -65,16 +66,15 @@ def copy(
     return root
 
 
-@dataclass
-class _Copy:
+class _Copy(msgspec.Struct):
     source: Source
     sink: Sink
     job: Job
     select: Select | None
-    documents: dict[Digest, bytes] = field(default_factory=dict)
-    below: dict[Descriptor, set[Digest]] = field(default_factory=dict)
-    seen: set[Digest] = field(default_factory=set)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    documents: dict[Digest, bytes] = msgspec.field(default_factory=dict)
+    below: dict[Descriptor, set[Digest]] = msgspec.field(default_factory=dict)
+    seen: set[Digest] = msgspec.field(default_factory=set)
+    stopped: threading.Event = msgspec.field(default_factory=threading.Event)
 
     def run(self, root: Descriptor, name: str) -> None:
         with ThreadPoolExecutor(JOBS, "corten-copy") as pool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from corten.content.graph import COUNT_LIMIT
 from corten.content.local import LocalStore
@@ -28,8 +29,7 @@ _SLACK = 120.0
 _FACTS_LIMIT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True):
     """What a collection did.  ``live`` is what stays: among it the diff ids of applied layers."""
 
     blobs: int

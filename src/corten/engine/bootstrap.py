@@ -12,9 +12,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from corten.builder.stacks import Stacks
 from corten.engine.host import Host
@@ -40,8 +41,7 @@ _HOOKS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootstrapOptions:
+class BootstrapOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``name`` is the image's name, whose tag is the suite unless `suite` is given.
 
     ``variant`` is mmdebstrap's (``minbase``, ``apt``, ``essential`` …); ``include`` adds

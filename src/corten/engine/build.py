@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from corten.builder.build import BuildRequest, Equipment
 from corten.builder.build import build as build_image
@@ -19,8 +20,7 @@ from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
+class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``corten build`` may be told.
 
     ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
@@ -30,8 +30,8 @@ class BuildOptions:
     dockerfile: str = ""
     tags: tuple[str, ...] = ()
     target: str = ""
-    build_args: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    build_args: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     no_cache: bool = False
     pull: bool = False
     platform: str = ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from corten.engine.host import Host
 from corten.errors import Invalid, NotFound, Usage
@@ -18,8 +19,7 @@ from corten.runtime.protocols import Bind, Process
 from corten.runtime.volumes import VolumeStore, parse_mount, parse_tmpfs, parse_volume
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerOptions:
+class ContainerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What `create` and `run` may be told, in the forms of the command line.
 
     ``entrypoint`` None keeps the image's, an empty tuple clears it; ``stop_timeout`` in

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from corten.config.settings import Settings
 from corten.oci.platform import Platform, normalized
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from corten.snapshot.protocols import Snapshotter
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, dict=True):
     """One root directory with its store, snapshots and containers, each opened when first used.
 
     A context manager that closes what was opened.
@@ -80,4 +79,5 @@ class Host:
     @property
     def platform(self) -> Platform:
         """What this machine runs."""
-        return normalized(platform.system(), platform.machine())
+        machine = os.uname()
+        return normalized(machine.sysname, machine.machine)

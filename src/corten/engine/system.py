@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+
+import msgspec
 
 from corten import __version__
 from corten.engine.host import Host
 from corten.oci.digest import Digest
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True):
     """What garbage collection removed: blobs, their bytes, and layers of the storage driver."""
 
     blobs: int

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from corten.engine import containers, images
 from corten.engine.host import Host
@@ -29,8 +30,7 @@ class Usage(NamedTuple):
     reclaimable: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """What `prune` removed."""
 
     containers: tuple[str, ...]

@@ -10,11 +10,10 @@ contains it (empty for the outermost), so the ids form a tree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """A step began.  ``total`` is in units (bytes for transfers), None if unknown."""
 
     id: str
@@ -24,8 +23,7 @@ class Started:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """The step is ``current`` units far; ``total`` repeats or corrects Started's."""
 
     id: str
@@ -33,8 +31,7 @@ class Progress:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """Bytes that a process of this step wrote; ``stream`` is 1 (stdout) or 2 (stderr)."""
 
     id: str
@@ -42,16 +39,14 @@ class Output:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(msgspec.Struct, frozen=True):
     """Something the user should know that does not stop the step."""
 
     id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """The step ended.
 
     ``status`` is one of ``done``, ``cached`` (nothing had to be done), ``failed``

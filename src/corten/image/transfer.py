@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+import msgspec
 
 from corten.archive.tar_reader import TarScanner
 from corten.content.archive_writer import Form, write_archive
@@ -93,8 +94,7 @@ def _load(archive: Archive, image: ArchivedImage, sink: Sink, job: Job) -> Loade
     return Loaded(image.descriptor, image.names)
 
 
-@dataclass(frozen=True)
-class ImportOptions:
+class ImportOptions(msgspec.Struct, frozen=True):
     """What an imported file system becomes.
 
     ``changes`` are Dockerfile instructions, ``message`` a comment for the history,

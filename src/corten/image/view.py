@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import msgspec
 
 from corten.content.graph import DEPTH_LIMIT, read_document
 from corten.content.protocols import Locates, Source
@@ -21,8 +22,7 @@ EMPTY_TIME = "0001-01-01T00:00:00Z"
 """How Docker writes a time that is not known."""
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """An image: its manifest and configuration, parsed and as they came.
 
     ``document`` is the configuration with fields that corten does not know.
@@ -31,7 +31,10 @@ class Image:
     descriptor: Descriptor
     manifest: Manifest
     config: ImageConfig
-    document: Mapping[str, Any] = field(repr=False)
+    document: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Image({self.id})"
 
     @property
     def id(self) -> Digest:

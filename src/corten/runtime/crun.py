@@ -20,8 +20,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from corten.errors import Cancelled, Conflict, Invalid
 from corten.events.job import Job
@@ -123,8 +124,8 @@ class CrunExecutor:
         mode = cgroup_mode()
         isolation = self._isolation
         if mode is not CgroupMode.NONE:
-            isolation = replace(isolation, cgroup=cgroup_path(self._cgroup(key)))
-        process, sandbox = with_init(replace(process, tty=False), sandbox)
+            isolation = msgspec.structs.replace(isolation, cgroup=cgroup_path(self._cgroup(key)))
+        process, sandbox = with_init(msgspec.structs.replace(process, tty=False), sandbox)
         write_config(bundle, process, sandbox, isolation, self._run / FILTERS)
         return subprocess.Popen(
             [
@@ -207,8 +208,8 @@ def with_init(process: Process, sandbox: Sandbox) -> tuple[Process, Sandbox]:
         return process, sandbox
     init = Bind(INIT_PATH, find_program("tini-static"), readonly=True)
     return (
-        replace(process, args=(INIT_PATH, "--", *process.args)),
-        replace(sandbox, binds=(*sandbox.binds, init)),
+        msgspec.structs.replace(process, args=(INIT_PATH, "--", *process.args)),
+        msgspec.structs.replace(sandbox, binds=(*sandbox.binds, init)),
     )
 
 

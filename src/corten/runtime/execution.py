@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import tempfile
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from corten.errors import CortenError, Usage
 from corten.runtime.attach import Streams, forwarding
@@ -84,7 +85,7 @@ def _write_process(runtime: Runtime, record: ContainerRecord, process: Process, 
     if started is None:
         raise RuntimeFailed(f"container {record.name} is gone")
     base = record.process
-    process = replace(
+    process = msgspec.structs.replace(
         process,
         env=(*environment(record), *process.env),
         cwd=process.cwd or base.cwd,

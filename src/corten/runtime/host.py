@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from corten.runtime.containers import ContainerRecord, ContainerStore
 from corten.runtime.crun import root_scope
@@ -14,8 +15,7 @@ from corten.system.cgroup import cgroup_mode, crun_options
 from corten.system.process import find_program
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(msgspec.Struct, frozen=True):
     """The runtime of one root.
 
     ``exit_command`` is run, with the container's full id as last argument, when a container
@@ -25,7 +25,7 @@ class Runtime:
 
     root: Path
     exit_command: tuple[str, ...] = ()
-    isolation: Isolation = field(default_factory=Isolation)
+    isolation: Isolation = msgspec.field(default_factory=Isolation)
 
     @property
     def containers(self) -> ContainerStore:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from corten.errors import Conflict
 from corten.runtime.assembly import assemble
@@ -80,7 +81,7 @@ def isolation(runtime: Runtime, record: ContainerRecord) -> Isolation:
     )
     capabilities = record.capabilities
     own_network = record.network in {"bridge", "none"}
-    return replace(
+    return msgspec.structs.replace(
         base,
         capabilities=DEFAULT_CAPABILITIES if capabilities is None else capabilities,
         cgroup="" if cgroup_mode() is CgroupMode.NONE else cgroup_path(record.id),
@@ -105,7 +106,7 @@ def environment(record: ContainerRecord) -> tuple[str, ...]:
 def _asked_for(runtime: Runtime, record: ContainerRecord, network: str) -> tuple[Process, Sandbox]:
     directory = runtime.directory(record)
     name = hostname(record)
-    process = replace(record.process, env=environment(record))
+    process = msgspec.structs.replace(record.process, env=environment(record))
     targets = {bind.target for bind in record.binds}
 
     def own(target: str) -> str:

@@ -13,8 +13,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from corten.errors import CortenError
 from corten.runtime.containers import ContainerRecord
@@ -26,8 +27,7 @@ from corten.system.process import find_program
 _MESSAGE_LIMIT = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """A container that waits for `crun start`."""
 
     pid: int

@@ -11,8 +11,9 @@ import errno
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from corten.errors import Conflict, Denied, Invalid
 
@@ -28,8 +29,7 @@ _FORM = re.compile(
 _HINT = "the form is [IP:]HOSTPORT:CONTAINERPORT[/tcp|udp], for example 8080:80"
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedPort:
+class PublishedPort(msgspec.Struct, frozen=True):
     """One port of the container that the host answers for.
 
     ``host_port`` 0: any free one; ``host_ip`` empty: every address.
@@ -154,7 +154,7 @@ class Reservation:
                 bound.listen(1)
         except OSError as error:
             raise _refused(port, error) from None
-        return replace(port, host_port=bound.getsockname()[1])
+        return msgspec.structs.replace(port, host_port=bound.getsockname()[1])
 
 
 def _refused(port: PublishedPort, error: OSError) -> Exception:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from corten.events.job import Job
 from corten.snapshot.protocols import Mount
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(msgspec.Struct, frozen=True):
     """Something mounted into a container.
 
     ``type`` is ``bind`` (source: a host path) or ``tmpfs`` (source empty).
@@ -25,8 +25,7 @@ class Bind:
     options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(msgspec.Struct, frozen=True):
     """A process inside a container.
 
     ``user`` as in an image configuration (``name``, ``uid``, ``user:group`` …),
@@ -41,8 +40,7 @@ class Process:
     tty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(msgspec.Struct, frozen=True):
     """What surrounds the process: its file system, mounts and isolation.
 
     ``network`` is ``host``, ``none`` or the path of a network namespace.

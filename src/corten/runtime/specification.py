@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from corten.errors import Invalid
 from corten.runtime.capabilities import (
@@ -63,8 +64,7 @@ _DEVICE_RULES = (
 _HIDDEN = ("nosuid", "noexec", "nodev")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What a container may use; 0 or empty: no limit beyond the host's.
 
     ``memory`` in bytes, ``cpus`` in processors, ``pids`` in processes;
@@ -75,11 +75,10 @@ class Limits:
     cpus: float = 0.0
     pids: int = 0
     shm: int = 64 * 1024 * 1024
-    rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    rlimits: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Isolation:
+class Isolation(msgspec.Struct, frozen=True):
     """What varies between containers beyond the :class:`Sandbox`.
 
     ``capabilities`` replaces the default set; ``cgroup`` is a path below the
@@ -90,8 +89,8 @@ class Isolation:
     no_new_privileges: bool = False
     seccomp: bool = True
     cgroup: str = ""
-    limits: Limits = field(default_factory=Limits)
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    sysctls: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def runtime_config(

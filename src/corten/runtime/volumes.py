@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from corten.errors import Conflict, Invalid, NotFound
 from corten.runtime.names import NAME, check_name
@@ -51,7 +52,7 @@ def parse_volume(text: str, here: Path) -> Wanted:
     readonly, options = _options(fields[2] if len(fields) == 3 else "", text)
     bind = Bind(target, readonly=readonly, options=options)
     if source.startswith(("/", ".")):
-        return Wanted(replace(bind, source=os.path.normpath(here / source)))
+        return Wanted(msgspec.structs.replace(bind, source=os.path.normpath(here / source)))
     return Wanted(bind, volume=check_name(source))
 
 
@@ -94,7 +95,7 @@ def parse_mount(text: str, here: Path) -> Wanted:
         path = Path(os.path.normpath(here / source))
         if not path.exists():
             raise NotFound(f"{path}, to be mounted on {target}, does not exist")
-        return Wanted(replace(bind, source=str(path)))
+        return Wanted(msgspec.structs.replace(bind, source=str(path)))
     return Wanted(bind, volume=check_name(source)) if source else Wanted(bind, anonymous=True)
 
 
@@ -179,9 +180,9 @@ class VolumeStore:
             if want.anonymous:
                 name = self.create_anonymous()
                 anonymous.append(name)
-                bind = replace(bind, source=str(self.directory(name)))
+                bind = msgspec.structs.replace(bind, source=str(self.directory(name)))
             elif want.volume:
-                bind = replace(bind, source=str(self.ensure(want.volume)[0]))
+                bind = msgspec.structs.replace(bind, source=str(self.ensure(want.volume)[0]))
             elif bind.type == "bind" and not Path(bind.source).exists():
                 Path(bind.source).mkdir(parents=True)
             binds.append(bind)

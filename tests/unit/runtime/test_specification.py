@@ -1,9 +1,9 @@
 """Generated runtime configurations: valid by the schema, strict by default."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from corten.errors import Invalid
@@ -231,5 +231,5 @@ def test_an_exec_gets_the_same_process_object_as_the_first_process() -> None:
 
 def test_privileges_can_be_frozen() -> None:
     assert config()["process"]["noNewPrivileges"] is False
-    frozen = config(isolation=replace(Isolation(), no_new_privileges=True))
+    frozen = config(isolation=msgspec.structs.replace(Isolation(), no_new_privileges=True))
     assert frozen["process"]["noNewPrivileges"] is True
