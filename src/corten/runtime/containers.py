@@ -104,14 +104,14 @@ class ContainerStore:
             created=record.created or time.time(),
             snapshot=record.snapshot or identity,
         )
-        record = msgspec.structs.replace(record, name=self._take_name(record.name, identity))
         directory = self.directory(identity)
         try:
-            directory.mkdir(mode=0o700)
+            # Before the name is taken: a name whose directory is not there was left by a crash.
+            directory.mkdir(mode=0o700, parents=True)
         except FileExistsError:
-            self._release_name(record.name, identity)
             raise Conflict(f"there is a container {identity[:12]} already") from None
         try:
+            record = msgspec.structs.replace(record, name=self._take_name(record.name, identity))
             self._write(record)
         except BaseException:
             self._release_name(record.name, identity)
