@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from corten.config.settings import Settings
+from corten.engine import archives
+from corten.engine.host import Host
+from corten.errors import Cancelled
+from corten.events.job import Job
 from support import busybox
 from support.commands import COMMAND, corten, environment
 
@@ -93,12 +98,44 @@ def test_copy_goes_between_places_and_keeps_the_digest(root: Path, tmp_path: Pat
     assert ids(tmp_path / "other", "x/back") == ids(root, "busybox")
 
 
+def test_an_archive_of_a_damaged_layout_is_refused(root: Path, tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    ok("copy", "busybox", f"oci:{layout}", root=root)
+    largest = max((layout / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as file:
+        file.write(b"damage")
+    for transport in ("oci-archive", "docker-archive"):
+        done = corten("copy", f"oci:{layout}", f"{transport}:{tmp_path}/image.tar", root=root)
+        assert done.returncode == 1
+        assert largest.name in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["layout"]
+    assert [path.name for path in root.iterdir() if path.name.startswith("archive-")] == []
+
+
+def test_a_cancelled_export_ends_at_once(root: Path) -> None:
+    ok("create", "--name", "still", "busybox", root=root)
+    job = Job()
+    pieces: list[int] = []
+
+    def write(data: bytes) -> None:
+        pieces.append(len(data))
+        job.cancel()
+
+    try:
+        with Host(Settings(root)) as host, pytest.raises(Cancelled):
+            archives.export(host, "still", write, job)
+    finally:
+        ok("rm", "still", root=root)
+    assert len(pieces) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("copy", "busybox", "oci:"), "'oci:' names no"),
         (("copy", "nowhere", "oci:x"), "no image 'nowhere'"),
         (("load", "-i", "/nonexistent"), "/nonexistent"),
+        (("save", "-o", "/nonexistent/a.tar", "busybox"), "cannot write /nonexistent/a.tar: No"),
         (("import", "/nonexistent"), "/nonexistent"),
         (("export", "nobody"), "no container 'nobody'"),
     ],

@@ -27,7 +27,7 @@ from corten.events.job import Job
 from corten.oci import media
 from corten.oci.codec import canonical_json
 from corten.oci.descriptor import Descriptor
-from corten.oci.digest import Digest
+from corten.oci.digest import Digest, new_hasher
 from corten.oci.image_config import CONFIG_LIMIT, parse_config
 from corten.oci.manifest import Index, Manifest, build_index, build_manifest, parse_document
 from corten.oci.reference import Reference
@@ -46,8 +46,9 @@ def write_archive(
     root must be an image manifest.  ``oci`` is an OCI layout of the graphs as they
     are; of an index those children that `source` has.
 
-    Raises: NotFound: a blob is not there; Invalid, Unsupported: a root that the
-    form cannot hold; what `write` raises.
+    Raises: NotFound: a blob is not there; Corrupt: one that does not lie in a file (its
+    bytes are verified) is another; Invalid, Unsupported: a root that the form cannot
+    hold; what `write` raises.
     """
     if form == "docker":
         _DockerWriter(source, write, job).run(images)
@@ -123,13 +124,19 @@ class _Writer:
             if isinstance(reader, FileIO):
                 self._tar.add(entry, reader.fileno())
             else:
-                # A tar needs the size before the bytes: they are proven to be so many first.
+                # A tar needs the size before the bytes: they are proven to be the blob's first.
                 with tempfile.TemporaryFile() as spool:
+                    hasher = new_hasher(descriptor.digest.algorithm)
                     while piece := reader.read(PIECE):
+                        step.check()
+                        hasher.update(piece)
                         spool.write(piece)
+                        if spool.tell() > descriptor.size:
+                            raise Corrupt(f"{descriptor.digest} is too long")
                     spool.flush()
-                    if spool.tell() != descriptor.size:
-                        raise Corrupt(f"{descriptor.digest} has not {descriptor.size} bytes")
+                    found = Digest.from_hasher(hasher, descriptor.digest.algorithm)
+                    if spool.tell() != descriptor.size or found != descriptor.digest:
+                        raise Corrupt(f"the content of {descriptor.digest} is {found}")
                     spool.seek(0)
                     self._tar.add(entry, spool.fileno())
         step.advance(descriptor.size)

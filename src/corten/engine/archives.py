@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from corten.content.archive_writer import Form, write_archive
+from corten.content.archive_writer import ArchiveSink, Form, write_archive
 from corten.content.archived import ArchivedImage
 from corten.content.copy import copy as copy_graph
 from corten.content.protocols import Source
@@ -18,12 +19,13 @@ from corten.engine.containers import rootfs_of
 from corten.engine.host import Host
 from corten.engine.lookup import find_descriptor
 from corten.engine.places import Place, open_sink, open_source, parse_place
-from corten.errors import Invalid, NotFound, Usage
+from corten.errors import Invalid, NotFound, Unavailable, Unsupported, Usage
 from corten.events.job import Job
 from corten.image.compress import compressed
 from corten.image.transfer import ImportOptions, Loaded, export_tree, import_tar
 from corten.image.transfer import load as load_archive
 from corten.image.transfer import save as save_archive
+from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
@@ -50,13 +52,18 @@ def output(path: str) -> Iterator[Write]:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()
         return
-    if Path(path).exists() and not stat.S_ISREG(Path(path).stat().st_mode):
-        # A pipe or device: there is nothing to rename.
-        with Path(path).open("wb") as file:
-            yield file.write
-        return
-    with durable_file(Path(path)) as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_file(Path(path)))
+        except OSError as error:
+            raise Unavailable(f"cannot write {path}: {error.strerror}") from error
         yield file.write
+
+
+def _file(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        return path.open("wb")  # a pipe or device: there is nothing to rename
+    return durable_file(path)
 
 
 @contextlib.contextmanager
@@ -120,9 +127,14 @@ def export(host: Host, reference: str, write: Write, job: Job) -> None:
 
     def work() -> None:
         mount_all(mounts, target)
-        export_tree(target, write)
+        export_tree(target, checked)
 
-    with job.step("export", record.name):
+    with job.step("export", record.name) as step:
+
+        def checked(data: bytes) -> None:
+            step.check()
+            write(data)
+
         in_private_mounts(work)
 
 
@@ -152,7 +164,7 @@ def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") 
         if origin.transport == "corten" and aim.transport not in ("corten", "docker-archive"):
             root = compressed(host.store, root, step)
         if aim.transport in ("docker-archive", "oci-archive"):
-            _to_archive(reader, root, aim, name, step)
+            _to_archive(host, reader, root, aim._replace(name=aim.name or name), step)
         else:
             sink, tag = open_sink(host, aim, stack, name)
             copy_graph(reader, sink, root, step, name=tag)
@@ -160,8 +172,23 @@ def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") 
     return root
 
 
-def _to_archive(source: Source, root: Descriptor, aim: Place, name: str, job: Job) -> None:
-    names = (str(Reference.parse(aim.name or name)),) if aim.name or name else ()
+def _to_archive(host: Host, source: Source, root: Descriptor, aim: Place, job: Job) -> None:
+    name = str(Reference.parse(aim.name)) if aim.name else ""
     form: Form = "docker" if aim.transport == "docker-archive" else "oci"
+    if form == "docker" and root.media_type in media.INDEXES:
+        raise Unsupported(
+            f"a docker archive cannot hold {root.digest.short}: it has several platforms",
+            hint="choose one with --platform, or write an oci-archive:",
+        )
     with output(aim.path) as write:
-        write_archive(form, source, [ArchivedImage(root, names)], write, job)
+        if source is host.store:
+            image = ArchivedImage(root, (name,) if name else ())
+            write_archive(form, source, [image], write, job)
+            return
+        # A tar is written in one go: what comes from elsewhere is fetched and verified first.
+        host.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="archive-", dir=host.root) as spool:
+            sink = ArchiveSink(Path(spool), form)
+            copy_graph(source, sink, root, job)
+            sink.tag(name, root)
+            sink.finish(write, job)

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from corten.content.archive_writer import Form
+from corten.content.archive_writer import Form, write_archive
 from corten.content.archived import ArchivedImage
 from corten.content.local import LocalStore
 from corten.content.memory import MemoryStore
-from corten.errors import Cancelled, Invalid, Unsupported
+from corten.errors import Cancelled, Corrupt, Invalid, Unsupported
 from corten.events.job import Job
 from corten.image.compress import compressed
 from corten.image.transfer import ImportOptions, export_tree, import_tar, load, save
@@ -27,6 +27,7 @@ from corten.oci import media
 from corten.oci.digest import Digest
 from corten.oci.manifest import build_manifest
 from support.contents import AMD64, ARM64, index_of, plain_image, put, tar_of
+from support.troubled import Lying
 
 NAME, OTHER = "docker.io/library/thing:1", "registry.example/a/other:2"
 
@@ -75,6 +76,17 @@ def test_what_is_saved_can_be_loaded_with_all_names(
     assert [image.names for image in loaded] == [(NAME, OTHER), ()]
     names = {record.image_id: record.names for record in other.images()}
     assert names == {one.config.digest: (NAME, OTHER), two.config.digest: ()}
+
+
+@pytest.mark.parametrize("form", ["docker", "oci"])
+@pytest.mark.parametrize("wrong", [b"x", b"more than it should be"])
+def test_an_archive_of_what_lies_elsewhere_has_no_wrong_bytes(form: Form, wrong: bytes) -> None:
+    source = Lying()
+    image = plain_image(source, b"a")
+    layer = image.layers[0]
+    source.lie(layer, wrong.ljust(layer.size, b"x") if wrong == b"x" else wrong * layer.size)
+    with pytest.raises(Corrupt, match=layer.digest):
+        write_archive(form, source, [ArchivedImage(image.root, ())], lambda data: None, Job())
 
 
 @pytest.mark.parametrize("form", ["docker", "oci"])
