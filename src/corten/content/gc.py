@@ -8,7 +8,7 @@ does all below it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -30,21 +30,35 @@ _FACTS_LIMIT = 500
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """What a collection did.  ``live`` is what stays: among it the diff ids of applied layers."""
+    """What a collection did.
+
+    ``live`` is what is held, ``layers`` how many applied layers the driver let go of.
+    """
 
     blobs: int
     size: int
     partials: int
     partials_size: int
     live: frozenset[Digest]
+    layers: int = 0
 
 
-def collect(store: LocalStore, roots: Iterable[Digest] = (), *, grace: float = GRACE) -> Collected:
+Prune = Callable[[Collection[Digest], float], int]
+"""A driver's `prune`: lets go of applied layers that are not among the diff ids, nor so new."""
+
+
+def collect(
+    store: LocalStore,
+    roots: Iterable[Digest] = (),
+    *,
+    grace: float = GRACE,
+    prune: Prune | None = None,
+) -> Collected:
     """Remove what nothing holds.
 
     `roots` are further digests to keep, with all below them (a build cache's
-    results).  `grace` is in seconds.  Layers that are applied for a driver are not
-    touched: ask the driver to prune with ``live``.
+    results).  `grace` is in seconds.  With `prune` applied layers go too, before the
+    tars that they are made of: a layer without its tar would look whole.
     """
     oldest = store.leases.oldest()
     now = time.time()
@@ -52,6 +66,7 @@ def collect(store: LocalStore, roots: Iterable[Digest] = (), *, grace: float = G
     found = list(store.blobs.scan())
     young = [digest for digest, status in found if status.st_mtime >= unused_since]
     marked = live(store, [*roots, *young])
+    layers = prune(marked, unused_since) if prune is not None else 0
     count = size = 0
     gone: list[Digest] = []
     for digest, _ in found:
@@ -63,7 +78,7 @@ def collect(store: LocalStore, roots: Iterable[Digest] = (), *, grace: float = G
             gone.append(digest)
     _forget_facts(store, gone)
     partials, partials_size = store.blobs.sweep_partials(now - PARTIAL_AGE)
-    return Collected(count, size, partials, partials_size, frozenset(marked))
+    return Collected(count, size, partials, partials_size, frozenset(marked), layers)
 
 
 def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:

@@ -37,12 +37,9 @@ def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> C
             if cache:
                 known.forget()
             roots += known.layers()
-    swept = sweep(host.store, roots, grace=GRACE if grace is None else grace)
-    return Collected(
-        swept.blobs + swept.partials,
-        swept.size + swept.partials_size,
-        host.snapshotter.prune(swept.live),
-    )
+    grace = GRACE if grace is None else grace
+    swept = sweep(host.store, roots, grace=grace, prune=host.snapshotter.prune)
+    return Collected(swept.blobs + swept.partials, swept.size + swept.partials_size, swept.layers)
 
 
 def info(host: Host) -> dict[str, object]:

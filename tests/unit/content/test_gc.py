@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,25 @@ def test_what_nothing_holds_goes_and_is_counted(store: LocalStore) -> None:
     assert all(_there(store, *_parts(kept)))
     assert not any(_there(store, *_parts(gone)))
     assert done.live == {d.digest for d in _parts(kept)}
+
+
+def test_applied_layers_go_before_their_tars_and_with_the_same_grace(store: LocalStore) -> None:
+    kept, gone = plain_image(store, b"kept"), plain_image(store, b"gone")
+    store.tag(NAME, kept.root)
+    _age(store)
+    asked: list[tuple[set[Digest], float, bool]] = []
+
+    def prune(keep: Collection[Digest], before: float) -> int:
+        asked.append((set(keep), before, all(_there(store, *_parts(gone)))))
+        return 7
+
+    begin = time.time()
+    done = collect(store, grace=600, prune=prune)
+    ((keep, before, whole),) = asked
+    assert keep == {d.digest for d in _parts(kept)}
+    assert begin - 600 <= before <= time.time() - 600
+    assert whole
+    assert (done.blobs, done.layers) == (3, 7)
 
 
 def test_a_dangling_image_is_held_until_it_is_forgotten(store: LocalStore) -> None:
