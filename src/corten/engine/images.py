@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from corten.engine.host import Host
 from corten.engine.lookup import find_descriptor, find_image, find_record
-from corten.errors import Conflict, Invalid
+from corten.errors import Conflict, Invalid, NotFound
 from corten.image.view import HistoryRow, Image, history_rows, inspect_document
 from corten.oci.digest import Digest
 from corten.oci.reference import Reference
@@ -33,11 +33,12 @@ def history(host: Host, text: str) -> list[HistoryRow]:
 
 
 def names_of(host: Host, image: Image) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """An image's familiar names, and its ``NAME@DIGEST`` in registries."""
+    """An image's familiar names with a tag, and its ``NAME@DIGEST`` in registries."""
     names = [
         Reference.parse(name).familiar()
         for record in host.store.find(image.id)
         for name in record.names
+        if "@" not in name
     ]
     digests = []
     for text in host.store.repo_digests(image.id):
@@ -58,25 +59,13 @@ def tag(host: Host, source: str, target: str) -> Reference:
 def remove(host: Host, text: str, *, force: bool = False, prune: bool = True) -> Removed:
     """Take a name away; the image goes with its last one.  An ID takes all names of the image.
 
-    The image of a dangling ID goes at once.  Content that nothing needs any more is deleted
+    ``NAME@DIGEST`` takes all names that the image has in that repository.  The image of a dangling ID goes at once.  Content that nothing needs any more is deleted
     unless `prune` is False.  Raises: NotFound; Conflict: a container uses the
     image, or an ID has several names, and `force` is not set.
     """
     store = host.store
-    name = _existing_name(host, text)
-    if name:
-        image_id = find_image(host, text).id
-        names = [name]
-    else:
-        record = find_record(host, text)
-        image_id = record.image_id
-        names = [name for found in store.find(image_id) for name in found.names]
-        if len(names) > 1 and not force:
-            raise Conflict(
-                f"image {text} has several names: {', '.join(map(_familiar, names))}",
-                hint="remove the names one by one, or all with --force",
-            )
-    last = {name for found in store.find(image_id) for name in found.names} <= set(names)
+    image_id, names = _meant(host, text, force=force)
+    last = set(_all_names(host, image_id)) <= set(names)
     if last:
         _refuse_if_used(host, image_id, text, force=force)
     for each in names:
@@ -98,6 +87,36 @@ def dangling(host: Host) -> list[Digest]:
     found = {record.image_id for record in host.store.images() if not record.names}
     named = {record.image_id for record in host.store.images() if record.names}
     return sorted(image for image in found - named if not _used_by(host, image))
+
+
+def _meant(host: Host, text: str, *, force: bool) -> tuple[Digest, list[str]]:
+    """The ID of the image that `text` stands for, and the names that go."""
+    name = _existing_name(host, text)
+    if name:
+        return find_image(host, text).id, [name]
+    if "@" in text:
+        reference = Reference.parse(text)
+        image_id = find_image(host, text).id
+        all_names = _all_names(host, image_id)
+        names = [name for name in all_names if Reference.parse(name).name == reference.name]
+        if names or not all_names:
+            return image_id, names
+        raise NotFound(f"image {image_id.short} has no name in {reference.familiar_name()}")
+    image_id = find_record(host, text).image_id
+    names = _all_names(host, image_id)
+    # One tag and one digest of one repository are one name to people.
+    tagged = [name for name in names if "@" not in name]
+    repositories = {Reference.parse(name).name for name in names}
+    if max(len(tagged), len(repositories)) > 1 and not force:
+        raise Conflict(
+            f"image {text} has several names: {', '.join(map(_familiar, names))}",
+            hint="remove the names one by one, or all with --force",
+        )
+    return image_id, names
+
+
+def _all_names(host: Host, image_id: Digest) -> list[str]:
+    return [name for found in host.store.find(image_id) for name in found.names]
 
 
 def _existing_name(host: Host, text: str) -> str:
