@@ -156,7 +156,7 @@ class World:
 
     def step(self, *args: str, job: Job | None = None, **options: object) -> tuple[int, bytes]:
         """Run a build step through the executor: exit status and output."""
-        sandbox = {k: options.pop(k) for k in list(options) if k in Sandbox.__dataclass_fields__}
+        sandbox = {k: options.pop(k) for k in list(options) if k in Sandbox.__struct_fields__}
         process = Process(args, **options)  # type: ignore[arg-type]
         mounts = self.snapshots.prepare("step", [self.layer])
         pieces: list[bytes] = []
