@@ -184,6 +184,28 @@ def test_run_passes_output_input_and_status_through(root: Path) -> None:
     assert ok("ps", "-aq", root=root) == ""
 
 
+def test_a_container_that_cannot_be_created_leaves_no_volume(root: Path) -> None:
+    ok("create", "--name", "first", "-v", "/data", "busybox", root=root)
+    before = sorted((root / "volumes").iterdir())
+    done = corten("run", "--name", "first", "-v", "/data", "busybox", "true", root=root)
+    assert done.returncode == 125
+    assert "'first' is in use" in done.stderr
+    assert sorted((root / "volumes").iterdir()) == before
+    ok("rm", "-v", "first", root=root)
+
+
+def test_a_relative_root_does_as_well(root: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--root", f"./{root.name}", "run", "--rm", "busybox", "echo", "here"],
+        env=environment(),
+        cwd=root.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "here\n", "")
+
+
 def test_options_after_the_image_belong_to_the_command(root: Path) -> None:
     assert (
         ok("run", "--rm", "busybox", "echo", "--rm", "-d", "--help", root=root)

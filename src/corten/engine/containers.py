@@ -18,6 +18,7 @@ from corten.runtime.logs import LogEntry, read_log
 from corten.runtime.ports import PublishedPort
 from corten.runtime.protocols import Process
 from corten.runtime.state import ContainerState, Status
+from corten.runtime.volumes import VolumeStore
 from corten.snapshot.protocols import Mount
 
 
@@ -36,11 +37,13 @@ def create(host: Host, options: ContainerOptions, job: Job) -> ContainerRecord:
     """
     image = image_for(host, options.image, job, pull=options.pull, platform=options.platform)
     record = record_of(host, image, options)
-    host.snapshotter.prepare(record.id, image.config.diff_ids)
     try:
+        host.snapshotter.prepare(record.id, image.config.diff_ids)
         return lifecycle.create(host.runtime, record, image.config.config.volumes)
     except BaseException:
         host.snapshotter.remove(record.id)
+        for volume in record.anonymous:
+            VolumeStore(host.root).remove(volume)
         raise
 
 
