@@ -7,7 +7,9 @@ from run to run (logs, caches, this machine's name) is left out.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -27,6 +29,7 @@ from corten.oci.digest import Digest
 from corten.oci.image_config import ContainerConfig, History, ImageConfig, RootFS
 from corten.oci.reference import Reference
 from corten.snapshot.diff import write_diff
+from corten.system.namespaces import in_private_mounts
 from corten.system.process import find_program
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -108,10 +111,13 @@ def _install(tree: Path, suite: str, options: BootstrapOptions, job: Job) -> Non
         *options.mirrors,
     ]
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(_FIXED_EPOCH), "PATH": _with_sbin()}
-    # A process group of its own: ^C reaches it through the job, once.
-    process = subprocess.Popen(
-        args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env=env, process_group=0,
+    # It mounts /proc and more in the tree: in a namespace of its own nothing can stay mounted,
+    # whatever is killed.  A process group of its own: ^C reaches it through the job, once.
+    process = in_private_mounts(
+        lambda: subprocess.Popen(
+            args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=env, process_group=0,
+        )
     )  # fmt: skip
     last: list[bytes] = []
     try:
@@ -131,12 +137,12 @@ def _install(tree: Path, suite: str, options: BootstrapOptions, job: Job) -> Non
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    try:
-        # mmdebstrap unmounts what it mounted, then goes.
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    # Nobody may go on writing into a tree that is being removed.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _failure(suite: str, lines: Sequence[bytes]) -> CortenError:
