@@ -125,3 +125,14 @@ def test_plain_listings_import_neither_frame_nor_anything_heavy(
 def test_listing_two_hundred_images_costs_less_than_60_ms_of_cpu(many_images: Path) -> None:
     assert corten("images", root=many_images).stdout.count("\n") == 201
     assert cpu("images", root=many_images) < 60
+
+
+def test_running_a_container_needs_no_frame() -> None:
+    code = (
+        "import sys, corten.cli.entry, corten.cli.quick_run, corten.cli.running\n"
+        "import corten.cli.views.reporter, corten.engine.containers, corten.engine.host\n"
+        "print(*sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unwanted = {"click", "dataclasses", "inspect", "importlib.resources", "platform"}
+    assert not set(out.stdout.split()) & (HEAVY - {"socket"} | unwanted)

@@ -8,7 +8,7 @@ import click
 
 from corten.cli.container_flags import container_flags, container_options
 from corten.cli.frame import command as define
-from corten.cli.frame import echo, host, reporting
+from corten.cli.frame import host, reporting
 
 
 @define(
@@ -31,12 +31,8 @@ def command(detach: bool, **flags: Any) -> int:
     replace the image's CMD.  The exit status is the command's; 125 if corten failed, 126 if
     the command cannot be executed, 127 if it is not there.  Signals go to the container.
     """
-    from corten.engine import containers
+    from corten.cli.running import run_container
 
     options = container_options(flags)
     with reporting() as job:
-        if not detach:
-            return containers.run(host(), options, job)
-        record = containers.run_detached(host(), options, job)
-    echo(f"{record.id}\n")
-    return 0
+        return run_container(host(), options, job, detach=detach)
