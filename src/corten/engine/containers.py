@@ -11,7 +11,7 @@ from corten.engine.host import Host
 from corten.engine.lookup import image_for
 from corten.errors import Conflict, NotFound
 from corten.events.job import Job
-from corten.runtime import execution, lifecycle
+from corten.runtime import lifecycle
 from corten.runtime.attach import Attachment, Streams, forwarding
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.logs import LogEntry, read_log
@@ -193,6 +193,8 @@ def execute(
 
     Raises: NotFound; Conflict: it does not run; CannotExecute.
     """
+    from corten.runtime import execution
+
     record = host.runtime.containers.get(reference)
     return execution.execute(host.runtime, record, process, streams, detach=detach)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import re
 import selectors
@@ -199,7 +198,7 @@ def write_config(
     config = runtime_config(process, sandbox, user, str(rootfs), isolation)
     if profile := config["linux"].get("seccomp"):
         config["annotations"] = filter_annotation(profile, filters)
-    (bundle / "config.json").write_text(json.dumps(config))
+    (bundle / "config.json").write_bytes(msgspec.json.encode(config))
 
 
 def with_init(process: Process, sandbox: Sandbox) -> tuple[Process, Sandbox]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import base64
 import ctypes
 import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 ANNOTATION = "run.oci.seccomp_bpf_data"
 _LIBRARY = "libseccomp.so.2"
@@ -50,8 +50,8 @@ def filter_annotation(profile: Mapping[str, Any], cache: Path) -> dict[str, str]
 
     `cache` is a directory of compiled profiles, made if needed.
     """
-    text = json.dumps(profile, sort_keys=True)
-    name = hashlib.sha256(f"{_VERSION} {text}".encode()).hexdigest()
+    text = msgspec.json.encode(profile, order="sorted")
+    name = hashlib.sha256(f"{_VERSION} ".encode() + text).hexdigest()
     path = cache / f"{name}.bpf"
     program = b""
     with suppress(OSError):
@@ -66,6 +66,8 @@ def filter_annotation(profile: Mapping[str, Any], cache: Path) -> dict[str, str]
 
 def compile_filter(profile: Mapping[str, Any]) -> bytes:
     """The program for a profile (``linux.seccomp``); empty: the library is not there or refuses."""
+    import tempfile
+
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError:

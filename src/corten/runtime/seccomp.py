@@ -25,12 +25,13 @@ Spec: OCI runtime, config-linux.md, "Seccomp".
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 AF_NETLINK = 16
 AF_VSOCK = 40
@@ -43,7 +44,9 @@ ENOSYS = 38
 def profile_document() -> dict[str, Any]:
     """The parsed ``seccomp.json`` of this package."""
     # importlib.resources costs ten milliseconds to import; corten is never run from a zip file.
-    document: dict[str, Any] = json.loads(Path(__file__).with_name("seccomp.json").read_bytes())
+    document: dict[str, Any] = msgspec.json.decode(
+        Path(__file__).with_name("seccomp.json").read_bytes()
+    )
     return document
 
 
