@@ -187,6 +187,15 @@ def complaints(body: bytes) -> list[Complaint]:
         return []
 
 
+_MEANINGS = {
+    401: "credentials are needed",
+    403: "access is denied",
+    404: "not found",
+    429: "too many requests",
+}
+"""What a status says where no body does: an answer to HEAD has none."""
+
+
 def decode(response: Response, what: str) -> Refused:
     """The error that an unsuccessful `response` to `what` ("pull of example/app") says."""
     said = complaints(response.body)
@@ -198,9 +207,8 @@ def decode(response: Response, what: str) -> Refused:
     if code in CODES and status < 500:
         family = CODES[code].family
     text = "; ".join(filter(None, (_tidy(entry.message or entry.code) for entry in said[:3])))
-    error = _REFUSED[family](
-        f"{host}: {what}: {text or f'HTTP status {status}'}", hint=_hint(status, host)
-    )
+    text = text or _MEANINGS.get(status, f"HTTP status {status}")
+    error = _REFUSED[family](f"{host}: {what}: {text}", hint=_hint(status, host))
     error.code, error.status = code if code in CODES else "UNKNOWN", status
     error.detail = said[0].detail if said else None
     return error
@@ -212,6 +220,8 @@ def _tidy(text: str) -> str:
 
 
 def _hint(status: int, host: str) -> str:
+    if status == 404:
+        return "check that name and tag are right"
     if status == 401:
         return f"log in to {host} first, or check that the name is right"
     if status == 403:

@@ -109,7 +109,13 @@ def test_families_have_a_status(error: errors.CortenError, status: int) -> None:
 def test_a_bare_status_has_a_family(status: int, family: type[errors.CortenError]) -> None:
     error = decode(answer(status), "pull of a")
     assert isinstance(error, family)
-    assert str(error) == f"127.0.0.1:5000: pull of a: HTTP status {status}"
+    usual = {401: "credentials are needed", 403: "access is denied", 404: "not found"}
+    said = {**usual, 429: "too many requests"}.get(status, f"HTTP status {status}")
+    assert str(error) == f"127.0.0.1:5000: pull of a: {said}"
+
+
+def test_what_is_not_found_has_a_hint() -> None:
+    assert "name" in decode(answer(404), "example/app:1").hint
 
 
 def test_a_code_says_more_than_the_status() -> None:
