@@ -6,9 +6,10 @@ with what the command writes; any line there means that the command did not run.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
+
+import msgspec
 
 from corten.errors import CortenError, Invalid, Unsupported
 
@@ -78,7 +79,7 @@ def _last_error(log: Path) -> str:
 
 def _message(line: str) -> str:
     try:
-        entry = json.loads(line)
+        entry = msgspec.json.decode(line)
     except ValueError:
         return line.strip()
     if isinstance(entry, dict) and entry.get("level") == "error":

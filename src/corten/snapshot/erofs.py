@@ -15,8 +15,6 @@ from pathlib import Path
 
 from corten.errors import Corrupt
 from corten.oci.digest import Digest
-from corten.snapshot.erofs_index import build_index
-from corten.snapshot.expansion import expand
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.protocols import Mount
 from corten.snapshot.stacking import StackingSnapshotter, root_metadata
@@ -33,6 +31,9 @@ class ErofsSnapshotter(StackingSnapshotter):
         self._lock = threading.Lock()
 
     def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+        from corten.snapshot.erofs_index import build_index
+        from corten.snapshot.expansion import expand
+
         with self._holdings.draft() as draft:
             data = draft / "data"
             if tree.sparse:

@@ -16,7 +16,6 @@ import fcntl
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -207,7 +206,8 @@ def _read_snapshot(path: Path) -> _SnapshotRecord | None:
 def _own(parent: Path, prefix: str) -> Iterator[Path]:
     """A locked directory in `parent` for the block, in the end removed with all in it."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        path = parent / f"{prefix}{os.urandom(8).hex()}"
+        path.mkdir(mode=0o700)
         fd = _open_locked(path)
         if fd is not None:
             break

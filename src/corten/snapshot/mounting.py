@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,6 +47,8 @@ def mounted(mounts: Sequence[Mount], target: Path | None = None) -> Iterator[Pat
 
     Raises: as :func:`mount_all`.
     """
+    import tempfile
+
     scratch = Path(tempfile.mkdtemp(prefix="corten-mount-"))
     try:
         private = _relocate(mounts, scratch)

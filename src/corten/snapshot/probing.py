@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 
-from corten.archive.entry import Entry
-from corten.archive.tar_writer import TarWriter
 from corten.errors import CortenError, Denied, Unsupported, Usage
 from corten.snapshot.erofs import ErofsSnapshotter
-from corten.snapshot.erofs_index import build_index
 from corten.snapshot.overlay import OverlaySnapshotter
 from corten.snapshot.stacking import StackingSnapshotter
-from corten.snapshot.tree import LayerTree
 from corten.system.mount import try_file_system
 
 DRIVERS = ("erofs", "overlay")
@@ -70,6 +65,8 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
             remembered = None
         if remembered is not None and remembered.machine == machine:
             return remembered.report
+    import tempfile
+
     report = _try_all(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-driver-", delete=False) as file:
@@ -112,6 +109,13 @@ def _try_all(root: Path) -> Report:
 
 def _try_erofs(root: Path) -> str:
     """Make a small layer under `root` and let the kernel open it.  Raises: CortenError."""
+    import tempfile
+
+    from corten.archive.entry import Entry
+    from corten.archive.tar_writer import TarWriter
+    from corten.snapshot.erofs_index import build_index
+    from corten.snapshot.tree import LayerTree
+
     directory = root / "layers"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".probe-", dir=directory) as scratch:

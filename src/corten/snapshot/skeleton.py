@@ -8,7 +8,6 @@ instead they are there already, at the bottom of the stack.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,6 +22,8 @@ def skeleton(snapshots: Path) -> Path:
     """The constant skeleton in the directory `snapshots`, made on first use."""
     path = snapshots / NAME
     if not path.is_dir():
+        import tempfile
+
         snapshots.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".skeleton-", dir=snapshots))
         make_mountpoints(draft, directories=DIRECTORIES, files=FILES)

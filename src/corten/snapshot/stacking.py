@@ -6,16 +6,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from corten.archive.entry import Entry
 from corten.errors import Usage
 from corten.oci.digest import Digest
-from corten.snapshot.diff import write_diff
-from corten.snapshot.feeding import TreeFeed, read_tree
 from corten.snapshot.holdings import Holdings, RootMetadata
 from corten.snapshot.protocols import Mount, Snapshot
 from corten.snapshot.skeleton import skeleton
-from corten.snapshot.tree import LayerTree
+
+if TYPE_CHECKING:
+    from corten.archive.entry import Entry
+    from corten.snapshot.feeding import TreeFeed
+    from corten.snapshot.tree import LayerTree
 
 _OPTIONS = ("redirect_dir=nofollow", "metacopy=off", "index=off")
 """So that every change is whole in the upper directory and a layer is what its tar says."""
@@ -41,10 +43,14 @@ class StackingSnapshotter(ABC):
     def apply(self, diff_id: Digest, tar: Path) -> None:
         """Make the layer in `tar` mountable; see `Snapshotter.apply`."""
         if not self.has(diff_id):
+            from corten.snapshot.feeding import read_tree
+
             self._publish(read_tree(tar), diff_id, tar)
 
     def feeding(self) -> TreeFeed:
         """A feed that reads the layer while its bytes arrive."""
+        from corten.snapshot.feeding import TreeFeed
+
         return TreeFeed(self._publish_once)
 
     @abstractmethod
@@ -82,6 +88,8 @@ class StackingSnapshotter(ABC):
         path, snapshot = self._holdings.snapshot(key)
         if snapshot.readonly:
             raise Usage(f"snapshot {key} is read-only: nothing can have changed in it")
+        from corten.snapshot.diff import write_diff
+
         write_diff(path / "upper", write, root=self._root_metadata(snapshot.layers))
 
     def remove(self, key: str) -> None:
