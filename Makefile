@@ -37,6 +37,9 @@ $(VENV)/.installed: pyproject.toml requirements/dev.txt
 	@echo "installing corten and its tools into $(VENV)"
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# pip compiles what it installs, but not an editable source: without this, and where
+	@# PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
+	@$(PY) -m compileall -q src
 	@touch $@
 
 pins: ## resolve pyproject.toml anew into requirements/dev.txt (versions and hashes)

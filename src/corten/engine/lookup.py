@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from corten.content.local import ImageRecord
+from corten.content.summary import image_manifest
 from corten.engine.host import Host
 from corten.errors import Conflict, Invalid, NotFound, Usage
 from corten.events.job import Job
 from corten.image.view import Image, load_image
 from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -46,8 +48,26 @@ def find_record(host: Host, text: str) -> ImageRecord:
 
 
 def find_image(host: Host, text: str, platform: Platform | None = None) -> Image:
-    """The local image that `text` stands for.  Raises: NotFound, Conflict, Invalid."""
-    return load_image(host.store, find_descriptor(host, text), platform or host.platform)
+    """The local image that `text` stands for.
+
+    Without `platform` one for another than this host's will do if there is none for that.
+    Raises: NotFound, Conflict, Invalid.
+    """
+    root = find_descriptor(host, text)
+    if platform is None:
+        root = image_manifest(host.store.blobs, root, host.platform)
+    return load_image(host.store, root, platform or host.platform)
+
+
+def image_id_of(host: Host, root: Descriptor) -> Digest:
+    """The ID of the image that a root of the store stands for, whatever it holds.
+
+    Raises: NotFound: it is none of the store's images.
+    """
+    for record in host.store.images():
+        if record.descriptor.digest == root.digest:
+            return record.image_id
+    raise NotFound(f"no image {root.digest} here", hint="corten images lists all")
 
 
 def image_for(
@@ -85,6 +105,8 @@ def image_for(
 
 def ensure_applied(host: Host, image: Image) -> None:
     """Make the image's layers mountable by the driver in use, if they are not (another driver's)."""
+    if all(map(host.snapshotter.has, image.config.diff_ids)):
+        return
     from corten.snapshot.unpacking import UnpackingSink
 
     sink = UnpackingSink(host.store, host.snapshotter)

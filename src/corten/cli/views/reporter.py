@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -82,6 +81,8 @@ def _measure(stream: TextIO) -> Callable[[], tuple[int, int]]:
         try:
             columns, lines = os.get_terminal_size(stream.fileno())
         except (OSError, ValueError):
+            import shutil
+
             columns, lines = shutil.get_terminal_size()
         return columns or 80, lines or 24
 
