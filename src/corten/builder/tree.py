@@ -48,15 +48,20 @@ class Tree:
         return self.ignore is not None and self.ignore.may_keep_below(path)
 
     def state(self, path: str) -> os.stat_result | None:
-        """What is at `path`, whose parents are no links; a link is not followed."""
-        if path and self.left_out(path) and not self.may_keep_below(path):
+        """What is at `path`, whose parents are no links; a link is not followed.
+
+        A directory that is left out shows where something in it may not be.
+        """
+        left_out = bool(path) and self.left_out(path)
+        if left_out and not self.may_keep_below(path):
             return None
         try:
-            return os.stat(path or ".", dir_fd=self.fd, follow_symlinks=False)
+            state = os.stat(path or ".", dir_fd=self.fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise Invalid(f"cannot look at {path!r} in {self.label}: {error}") from None
+        return None if left_out and not stat.S_ISDIR(state.st_mode) else state
 
     def resolve(self, path: str, follow: bool = True) -> str:
         """The path without links, ``.`` and ``..``; what is missing stays as it is.

@@ -219,6 +219,15 @@ def test_a_source_that_is_left_out_says_so(bench: Bench) -> None:
     assert caught.value.hint == "the ignore file leaves it out"
 
 
+def test_a_secret_left_out_does_not_come_along_by_its_name(bench: Bench) -> None:
+    bench.put("secret")
+    bench.put("sub/keep")
+    bench.ignore = parse_ignore("*\n!**/keep\n")
+    with pytest.raises(NotFound) as caught:
+        bench.copy("/secret", to="/x")
+    assert caught.value.hint == "the ignore file leaves it out"
+
+
 # Metadata
 
 

@@ -215,6 +215,22 @@ def test_what_is_left_out_is_not_there(root: Path) -> None:
         assert tree.left_out("a.txt")
 
 
+def test_a_file_left_out_is_not_there_though_a_pattern_takes_others_in(root: Path) -> None:
+    # "!**/e.txt" could take something in again under anything: only directories are under way.
+    with ignored(root, "*\n!**/e.txt\n") as tree:
+        assert names(tree, "/a.txt") == []
+        assert names(tree, "/*.txt") == []
+        assert names(tree, "/sub/d.txt") == []
+        assert names(tree, "/absolute") == []
+        assert names(tree, "/sub/deep/e.txt") == [("e.txt", "sub/deep/e.txt")]
+
+
+def test_a_link_left_out_is_not_followed(root: Path) -> None:
+    with ignored(root, "dir\n!**/d.txt\n") as tree:
+        assert names(tree, "/dir/deep/e.txt") == []
+        assert names(tree, "/sub/d.txt") == [("d.txt", "sub/d.txt")]
+
+
 def test_a_directory_left_out_shows_where_something_in_it_is_not(root: Path) -> None:
     with ignored(root, "*\n!sub/deep/e.txt\n") as tree:
         assert paths(tree) == ["sub", "sub/deep", "sub/deep/e.txt"]
