@@ -74,7 +74,9 @@ def parse_port(text: str) -> tuple[PublishedPort, ...]:
         except ValueError:
             raise Invalid(f"{ip!r} in {text!r} is not an IP address", hint=_HINT) from None
     inside = _ports(match["container"], text)
-    outside = _ports(match["host"], text) if match["host"] else range(0)
+    # Host port 0 asks for any free one, as a socket's does.
+    any_free = not (match["host"] or "").strip("0")
+    outside = range(0) if any_free else _ports(match["host"], text)
     if outside and len(outside) != len(inside):
         raise Invalid(f"the two ranges in {text!r} differ in length", hint=_HINT)
     return tuple(

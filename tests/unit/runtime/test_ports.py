@@ -13,6 +13,8 @@ from corten.runtime.ports import PortTaken, PublishedPort, Reservation, parse_po
     [
         ("80", PublishedPort(80)),
         (":80", PublishedPort(80)),
+        ("0:80", PublishedPort(80)),
+        ("127.0.0.1:0:80/udp", PublishedPort(80, 0, "127.0.0.1", "udp")),
         ("8080:80", PublishedPort(80, 8080)),
         ("8080:80/tcp", PublishedPort(80, 8080)),
         ("8080:53/udp", PublishedPort(53, 8080, "", "udp")),
@@ -43,6 +45,8 @@ def test_ranges_go_side_by_side() -> None:
         "80:",
         "80:x",
         "0",
+        "8080:0",
+        "0-1:80-81",
         "65536",
         "8080:99999",
         "123456:80",
