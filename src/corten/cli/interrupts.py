@@ -1,4 +1,4 @@
-"""^C: the first asks the work to stop, the second stops it."""
+"""^C: the first asks the work to stop, the second stops it.  A lost terminal asks too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def cancelling(job: Job, note: Callable[[str], None], close: Callable[[], None]) -> Iterator[None]:
-    """Within the block SIGINT and SIGTERM cancel `job`; a second one ends the process.
+    """Within the block SIGINT, SIGTERM and SIGHUP cancel `job`; a second one ends the process.
 
     `note` tells the user that it was understood, `close` puts the terminal in order
     before the process ends at once.  In a thread other than the main one nothing changes:
@@ -32,10 +32,15 @@ def cancelling(job: Job, note: Callable[[str], None], close: Callable[[], None])
             close()
             os._exit(INTERRUPTED)
         job.cancel()
+        if number == signal.SIGHUP:
+            return  # Nobody is there to read it.
         note("cancelling… (again to stop at once)")
 
     before = {
-        number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, interrupted)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # What nohup(1) has set stays: the work shall outlive the terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
     }
     try:
         yield

@@ -153,6 +153,29 @@ def test_the_first_interrupt_cancels_the_job(number: signal.Signals) -> None:
     assert process.returncode == 130
 
 
+def test_a_lost_terminal_cancels_the_job() -> None:
+    with subprocess.Popen(
+        script("plain", "not job.cancelled"), stdout=subprocess.PIPE, text=True, env=ENV
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=30)
+    assert out == "cancelled in order\n"
+    assert process.returncode == 130
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with reporter("plain", io.StringIO()) as job:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not job.cancelled
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_second_interrupt_ends_at_once_and_leaves_the_terminal_in_order() -> None:
     with Terminal(script("auto", "True"), ENV) as terminal:
         terminal.read_until(lambda text: b"RUN sleep" in text)
