@@ -103,7 +103,7 @@ class Session:
             return (yield request)
         value = yield from self._known(scopes)
         response = yield (request.with_headers(("Authorization", value)) if value else request)
-        if response.status != 401:
+        if response.status != 401 or _foreign(response):
             return response
         again = yield from self._unlock(response, scopes)
         if not again or again == value:
@@ -190,6 +190,13 @@ class Session:
             query.append(("account", self.credentials.username))
             headers = (("Authorization", self.credentials.basic),)
         return Request(method="GET", target=realm, query=tuple(query), headers=headers)
+
+
+def _foreign(response: Response) -> bool:
+    """Whether another host answered, after a redirect: it has no say in where passwords go."""
+    if not response.url:
+        return False
+    return urlsplit(response.url).netloc.lower() != urlsplit(response.origin).netloc.lower()
 
 
 def _service(challenge: Challenge) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 
 from corten.errors import Denied, Invalid, Unavailable
@@ -245,6 +246,22 @@ def test_challenges_that_cannot_be_met_are_not_tried(clock: Clock, field: str) -
     session = Session(USER, clock)
     response, _ = play(session.authorized(once()), answer(401, WWW_Authenticate=field))
     assert response.status == 401
+
+
+@pytest.mark.parametrize("scheme", [BEARER.replace("auth.", "evil."), 'Basic realm="x"'])
+def test_a_challenge_of_a_host_that_we_were_redirected_to_is_not_answered(
+    clock: Clock, scheme: str
+) -> None:
+    session = Session(USER, clock)
+    elsewhere = msgspec.structs.replace(
+        answer(401, WWW_Authenticate=scheme), url="https://cdn.example/v2/a/b/x"
+    )
+    response, asked = play(session.authorized(once(), PULL), elsewhere)
+    assert response.status == 401
+    assert len(asked) == 1
+    # Nor is anything remembered of it.
+    _, (again,) = play(session.authorized(once(), PULL), answer(200))
+    assert header(again, "Authorization") is None
 
 
 def test_requests_to_other_hosts_carry_no_credential(clock: Clock) -> None:
