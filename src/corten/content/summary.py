@@ -31,16 +31,28 @@ def summarize(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Sum
         raise Invalid(f"{root.digest} is a {root.media_type}, which cannot have a name")
     document = _read(blobs, root)
     if isinstance(document, Index):
-        child = _child(blobs, document, platform)
-        if child is None:
-            if document.manifests:
-                raise NotFound(f"none of the images that {root.digest} lists is there")
+        if not document.manifests:
             return Summary(root.digest, "", 0)
-        return summarize(blobs, child, platform)
+        return summarize(blobs, image_manifest(blobs, root, platform), platform)
     for descriptor in document.children:
         if not media.is_foreign(descriptor.media_type) and not blobs.touch(descriptor.digest):
             raise missing(descriptor.digest)
     return _summarize_manifest(blobs, document)
+
+
+def image_manifest(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Descriptor:
+    """The manifest of the image that `root` stands for here.
+
+    Of an index that is the one for `platform`, else the first of those that are there.
+    Raises: NotFound: none is; Invalid: malformed.
+    """
+    if root.media_type not in media.INDEXES:
+        return root
+    document = _read(blobs, root)
+    child = _child(blobs, document, platform) if isinstance(document, Index) else root
+    if child is None:
+        raise NotFound(f"none of the images that {root.digest} lists is there")
+    return child
 
 
 def _read(blobs: BlobDirectory, descriptor: Descriptor) -> Document:

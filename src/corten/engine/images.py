@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from corten.engine.host import Host
-from corten.engine.lookup import find_descriptor, find_image, find_record
+from corten.engine.lookup import find_descriptor, find_image, find_record, image_id_of
 from corten.errors import Conflict, Invalid, NotFound
 from corten.image.view import HistoryRow, Image, history_rows, inspect_document
 from corten.oci.digest import Digest
@@ -93,10 +93,10 @@ def _meant(host: Host, text: str, *, force: bool) -> tuple[Digest, list[str]]:
     """The ID of the image that `text` stands for, and the names that go."""
     name = _existing_name(host, text)
     if name:
-        return find_image(host, text).id, [name]
+        return image_id_of(host, host.store.resolve(name)), [name]
     if "@" in text:
         reference = Reference.parse(text)
-        image_id = find_image(host, text).id
+        image_id = image_id_of(host, find_descriptor(host, text))
         all_names = _all_names(host, image_id)
         names = [name for name in all_names if Reference.parse(name).name == reference.name]
         if names or not all_names:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from corten.content.copy import copy as copy_graph
 from corten.content.graph import read_document
 from corten.engine.host import Host
+from corten.engine.lookup import image_id_of
 from corten.errors import NotFound
 from corten.events.job import Job
 from corten.image.compress import compressed
@@ -53,7 +54,7 @@ def pull(
 
     Of an index only the image for `platform` (default: this host's) comes along.
     Raises: NotFound: no such image, or none for the platform; Denied; Unavailable;
-    Corrupt: bytes that are not what their digest says.
+    Corrupt: bytes that are not what their digest says; Invalid: it is no container image.
     """
     reference = Reference.parse(text)
     wanted = Platform.parse(platform) if platform else host.platform
@@ -78,8 +79,10 @@ def pull(
             image = Descriptor(media_type=chosen.media_type, digest=chosen.digest, size=chosen.size)
         before = _digest_here(host, reference)
         sink = UnpackingSink(host.store, host.snapshotter)
-        copy_graph(source, sink, image, step, name=str(reference))
+        copy_graph(source, sink, image, step)
+        # What is no image gets no name here.
         image_id = load_image(host.store, image, wanted).id
+        sink.tag(str(reference), image)
         host.store.add_repo_digest(reference.name, root.digest, image_id)
         step.result("done" if before != image.digest else "cached", str(root.digest))
     return Pulled(reference, image, root.digest, before != image.digest)
@@ -113,7 +116,7 @@ def push(host: Host, text: str, job: Job, *, insecure: frozenset[str] = frozense
         sink = registries.open(reference, ("pull", "push"))
         outgoing = compressed(host.store, descriptor, step)
         copy_graph(host.store, sink, outgoing, step, name=reference.tag)
-        image_id = load_image(host.store, descriptor, host.platform).id
+        image_id = image_id_of(host, descriptor)
         host.store.add_repo_digest(reference.name, outgoing.digest, image_id)
         step.result("done", str(outgoing.digest))
     return Pushed(reference, outgoing)

@@ -16,6 +16,7 @@ from corten.content.copy import copy
 from corten.content.docker_archive import open_archive
 from corten.content.local import LocalStore
 from corten.content.protocols import Sink
+from corten.content.summary import image_manifest
 from corten.content.tar_files import TarFiles
 from corten.errors import Invalid, Unsupported
 from corten.events.job import Job
@@ -23,7 +24,6 @@ from corten.image.assemble import Assembling, assemble
 from corten.image.changes import apply_changes
 from corten.image.compress import compressed
 from corten.image.incoming import inflate, name_of, plain_file
-from corten.image.view import load_image
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import ContainerConfig, History, ImageConfig, RootFS
@@ -42,7 +42,7 @@ def save(
 ) -> None:
     """Write images as an archive through `write`, as they are read: nothing is held back.
 
-    ``docker`` (of an index: this host's image), with plain layers, for `docker load`; or
+    ``docker`` (of an index: this host's image, else the first here), with plain layers, for `docker load`; or
     ``oci``, with compressed ones.  Names of images that are given twice are joined.
 
     Raises: NotFound, Invalid, Unsupported; what `write` raises.
@@ -51,7 +51,7 @@ def save(
     for image in images:
         root = image.descriptor
         if form == "docker":
-            root = load_image(store, root, store.platform).descriptor
+            root = image_manifest(store.blobs, root, store.platform)
         else:
             root = compressed(store, root, job)
         known = joined.get(root, ())

@@ -11,8 +11,10 @@ from corten.config.settings import Settings
 from corten.engine import images
 from corten.engine.host import Host
 from corten.errors import Conflict, NotFound
+from corten.oci import media
 from corten.oci.digest import Digest
-from support.contents import PlainImage, plain_image
+from corten.oci.manifest import build_manifest
+from support.contents import ARM64, PlainImage, index_of, plain_image, put
 
 HERE, THERE = "registry.example/here", "registry.example/there"
 PUSHED = Digest.of(b"as the registry knows it")
@@ -82,3 +84,21 @@ def test_a_dangling_image_goes_by_its_id(host: Host) -> None:
     assert images.dangling(host) == [made.config.digest]
     assert images.remove(host, made.config.digest) == ((), (made.config.digest,))
     assert images.dangling(host) == []
+
+
+def test_an_image_for_another_platform_is_shown_and_removed(host: Host) -> None:
+    made = plain_image(host.store, b"content")
+    host.store.tag(f"{HERE}:1", index_of(host.store, (made, ARM64)))
+    assert images.inspect(host, f"{HERE}:1")["Id"] == made.config.digest
+    assert len(images.history(host, f"{HERE}:1")) > 0
+    assert images.remove(host, f"{HERE}:1").deleted == (made.config.digest,)
+    assert names(host) == []
+
+
+def test_what_is_no_container_image_can_be_removed(host: Host) -> None:
+    config = put(host.store, b"{}", "application/vnd.example.chart.config.v1+json")
+    root, raw = build_manifest(config, [put(host.store, b"chart", media.OCTET_STREAM)])
+    put(host.store, raw, root.media_type)
+    host.store.tag(f"{HERE}:1", root)
+    assert images.remove(host, f"{HERE}:1").deleted == (config.digest,)
+    assert names(host) == []

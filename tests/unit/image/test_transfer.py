@@ -89,6 +89,15 @@ def test_an_archive_of_what_lies_elsewhere_has_no_wrong_bytes(form: Form, wrong:
         write_archive(form, source, [ArchivedImage(image.root, ())], lambda data: None, Job())
 
 
+def test_an_image_for_another_platform_can_be_saved(store: LocalStore) -> None:
+    image = plain_image(store, b"a")
+    root = index_of(store, (image, ARM64))
+    (item,) = json.loads(
+        _members(_saved(store, "docker", ArchivedImage(root, ())))["manifest.json"]
+    )
+    assert item["Config"].endswith(image.config.digest.encoded)
+
+
 @pytest.mark.parametrize("form", ["docker", "oci"])
 def test_the_same_images_give_the_same_archive(store: LocalStore, form: Form) -> None:
     image = ArchivedImage(plain_image(store, b"a", b"b").root, (NAME,))

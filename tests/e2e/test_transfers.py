@@ -1,0 +1,65 @@
+"""Pull and push of what is not the usual image of this platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corten.config.settings import Settings
+from corten.content.copy import copy
+from corten.content.layout import OCILayout
+from corten.engine.host import Host
+from corten.engine.transfer import pull, push
+from corten.errors import Invalid, NotFound
+from corten.events.job import Job
+from corten.oci import media
+from corten.oci.manifest import build_manifest
+from corten.oci.reference import Reference
+from corten.remote.registries import Registries
+from support.contents import ARM64, index_of, plain_image, put
+from support.registry_server import ServerProcess, corten_registry
+
+pytestmark = [pytest.mark.e2e]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with corten_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Host(Settings(tmp_path / "root", "overlay")) as made:
+        yield made
+
+
+def test_what_is_no_image_is_refused_and_gets_no_name(
+    host: Host, server: ServerProcess, tmp_path: Path
+) -> None:
+    layout = OCILayout(tmp_path / "layout")
+    config = put(layout, b"{}", "application/vnd.example.chart.config.v1+json")
+    root, raw = build_manifest(config, [put(layout, b"chart", media.OCTET_STREAM)])
+    put(layout, raw, root.media_type)
+    name = f"{server.host}/x/chart:1"
+    with Registries({}) as registries:
+        repository = registries.open(Reference.parse(name), ("pull", "push"))
+        copy(layout, repository, root, Job(), name="1")
+    with pytest.raises(Invalid, match="no container image"):
+        pull(host, name, Job())
+    assert host.store.names() == ()
+    assert host.store.images() == []
+
+
+def test_an_image_for_another_platform_can_be_pushed(host: Host, server: ServerProcess) -> None:
+    name = f"{server.host}/x/arm:1"
+    image = plain_image(host.store, b"content")
+    host.store.tag(name, index_of(host.store, (image, ARM64)))
+    pushed = push(host, name, Job())
+    assert host.store.repo_digests(image.config.digest) == (
+        f"{server.host}/x/arm@{pushed.descriptor.digest}",
+    )
+    with pytest.raises(NotFound, match="no image for linux/amd64"):
+        pull(host, name, Job(), platform="linux/amd64")
