@@ -197,8 +197,8 @@ def again() -> None:
     corten("build", "--no-cache", "-t", IMAGE, "examples/node-hello")
 
 
-def traces() -> dict[str, set[str]]:
-    """What a container engine could leave behind on a machine."""
+def traces(scratch: Path) -> dict[str, set[str]]:
+    """What a container engine could leave behind on a machine, processes of `scratch` among it."""
 
     def output(*args: str) -> set[str]:
         try:
@@ -207,12 +207,15 @@ def traces() -> dict[str, set[str]]:
             return set()
         return set(done.stdout.splitlines())
 
-    def commands() -> set[str]:
+    def processes() -> set[str]:
+        # Ours name the scratch root in their arguments, or have it in their mounts.
         found = set()
-        for process in Path("/proc").glob("[0-9]*/comm"):
+        for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                found.add(process.read_text().strip())
-        return found & {"crun", "conmon", "supervisord", "corten"}
+                places = (process / "cmdline").read_bytes() + (process / "mountinfo").read_bytes()
+                if os.fsencode(scratch) in places and int(process.name) != os.getpid():
+                    found.add(f"{process.name} {(process / 'comm').read_text().strip()}")
+        return found
 
     mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     return {
@@ -223,7 +226,7 @@ def traces() -> dict[str, set[str]]:
             re.sub(r"counter packets \d+ bytes \d+ ", "", line).strip()
             for line in output("nft", "list", "ruleset")
         },
-        "processes": commands(),
+        "processes": processes(),
     }
 
 
@@ -234,28 +237,28 @@ def main() -> int:
         return 2
     scratch = PROJECT / "build"
     scratch.mkdir(exist_ok=True)
-    before = traces()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="demo-", dir=scratch) as folder:
         root = Path(folder)
+        before = traces(root)
         os.environ["CORTEN_ROOT"] = str(root / "corten")
         chapters: list[Callable[[], None]] = [
             lambda: base_images(root), build, look, run, lambda: deliver(root), again,
         ]  # fmt: skip
         try:
-            for chapter in chapters:
-                chapter()
+            try:
+                for chapter in chapters:
+                    chapter()
+            finally:
+                left = corten("ps", "-aq", quiet=True).split()
+                if left:
+                    corten("rm", "-f", *left)
+            heading("Nothing is left behind")
+            for what, things in traces(root).items():
+                expect(f"no new {what}", not things - before[what])
         except (Failed, OSError) as error:
             print(f"\nthe demo failed: {error}", file=sys.stderr)
             return 1
-        finally:
-            left = corten("ps", "-aq", quiet=True).split()
-            if left:
-                corten("rm", "-f", *left)
-    heading("Nothing is left behind")
-    after = traces()
-    for what, things in after.items():
-        expect(f"no new {what}", not things - before[what])
     print(f"\ndone in {time.monotonic() - begin:.0f} s")
     return 0
 

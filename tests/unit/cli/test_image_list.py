@@ -21,8 +21,8 @@ def ago(seconds: float) -> str:
 
 IMAGES = [
     ("docker.io/library/debian:bookworm", ago(3 * 7 * 86400 + 60), 117_234_567),
-    ("127.0.0.1:5000/example/node-hello:v1", ago(125), 187_000_000),
-    ("docker.io/example/node-hello:latest", ago(125), 187_000_000),
+    ("127.0.0.1:5000/example/node-hello:v1", ago(2 * 86400 + 60), 187_000_000),
+    ("docker.io/example/node-hello:latest", ago(2 * 86400 + 60), 187_000_000),
     ("", "", 12),
 ]
 
@@ -45,11 +45,11 @@ def ids(store: tuple[Path, list[str]]) -> list[str]:
 
 def test_the_table_is_docker_s(root: Path, ids: list[str]) -> None:
     assert listing(root, Wanted()).splitlines() == [
-        "REPOSITORY                          TAG        IMAGE ID       CREATED         SIZE",
-        f"debian                              bookworm   {ids[0]}   3 weeks ago     117MB",
-        f"127.0.0.1:5000/example/node-hello   v1         {ids[1]}   2 minutes ago   187MB",
-        f"example/node-hello                  latest     {ids[2]}   2 minutes ago   187MB",
-        f"<none>                              <none>     {ids[3]}   N/A             12B",
+        "REPOSITORY                          TAG        IMAGE ID       CREATED       SIZE",
+        f"debian                              bookworm   {ids[0]}   3 weeks ago   117MB",
+        f"127.0.0.1:5000/example/node-hello   v1         {ids[1]}   2 days ago    187MB",
+        f"example/node-hello                  latest     {ids[2]}   2 days ago    187MB",
+        f"<none>                              <none>     {ids[3]}   N/A           12B",
     ]
     assert ids[1] == ids[2]
 
