@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from corten.cli.interrupts import INTERRUPTED
-from corten.errors import Cancelled, CortenError
+from corten.errors import Cancelled, CortenError, StepFailed
 
 USAGE = 2
 BROKEN_PIPE = 141
@@ -19,6 +19,7 @@ BROKEN_PIPE = 141
 ENGINE_FAILED = 125
 """`run`, `exec` …: corten itself failed, not the command in the container (as Docker)."""
 
+_COMMAND_FAILED = (126, 127)
 _RUNNING = frozenset({"run", "exec", "create", "start"})
 
 
@@ -31,8 +32,12 @@ def exit_status(error: BaseException, command: str = "") -> int:
     if isinstance(error, BrokenPipeError):
         return BROKEN_PIPE
     if command in _RUNNING:
-        # 126 and 127: the command in the container cannot be run, or is not there.
-        return int(getattr(error, "status", ENGINE_FAILED))
+        if isinstance(error, StepFailed):
+            return error.status
+        # 126 and 127: the command in the container cannot be run, or is not there.  Other errors
+        # have a status of another kind: a registry's answer, a helper's end.
+        status = getattr(error, "status", None)
+        return int(status) if status in _COMMAND_FAILED else ENGINE_FAILED
     if isinstance(error, click.UsageError):
         return USAGE
     return error.exit_status if isinstance(error, CortenError) else 1

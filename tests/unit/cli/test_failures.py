@@ -22,6 +22,8 @@ from corten.errors import (
     Usage,
 )
 from corten.runtime.failures import CannotExecute
+from corten.system.process import HelperFailed
+from corten.wire.codes import refusal
 
 FAMILIES = (NotFound, Conflict, Invalid, Corrupt, Denied, Unavailable, Unsupported)
 
@@ -48,6 +50,8 @@ def test_families_end_with_one_and_with_125_around_a_container(family: type[Cort
         (CannotExecute("x", 126, ""), "exec", 126),
         (StepFailed("x", status=7), "run", 7),
         (StepFailed("x", status=7), "build", 1),
+        (refusal("MANIFEST_UNKNOWN", status=404), "run", 125),
+        (HelperFailed("crun", 1, "x"), "run", 125),
         (click.exceptions.Exit(3), "", 3),
         (KeyError("x"), "", 1),
         (OSError(13, "Permission denied"), "", 1),
