@@ -129,11 +129,12 @@ def test_listing_two_hundred_images_costs_less_than_60_ms_of_cpu(many_images: Pa
 
 def test_running_a_container_needs_no_frame() -> None:
     code = (
-        "import sys, corten.cli.entry, corten.cli.quick_run, corten.cli.running\n"
+        "import sys, corten.cli.entry\n"
+        "corten.cli.entry._import_msgspec()\n"
+        "import corten.cli.quick_run, corten.cli.running\n"
         "import corten.cli.views.reporter, corten.engine.containers, corten.engine.host\n"
         "print(*sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # Not inspect and platform: typing_extensions, where installed, and uuid bring them.
-    unwanted = {"click", "dataclasses", "importlib.resources", "json", "tempfile"}
+    unwanted = {"click", "dataclasses", "importlib.resources", "inspect", "json", "tempfile"}
     assert not set(out.stdout.split()) & (HEAVY - {"socket"} | unwanted)
