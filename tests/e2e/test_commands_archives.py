@@ -14,6 +14,7 @@ from corten.errors import Cancelled
 from corten.events.job import Job
 from support import busybox
 from support.commands import COMMAND, corten, environment
+from support.tars import file, pack
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
@@ -88,6 +89,16 @@ def test_export_and_import_make_a_flat_image(root: Path, tmp_path: Path) -> None
     again = ok("import", "-c", 'CMD ["cat", "/added"]', "-m", "flat", str(tar), root=root)
     assert again == digest
     ok("rmi", "x/flat", root=root)
+
+
+def test_a_tree_that_climbs_out_is_not_imported(root: Path, tmp_path: Path) -> None:
+    tar = tmp_path / "bad.tar"
+    tar.write_bytes(pack(file(b"fine", b"1"), file(b"../../out", b"2")))
+    before = ok("images", "-qa", root=root)
+    done = corten("import", str(tar), "x/bad", root=root)
+    assert done.returncode == 1
+    assert "climbs out of the layer" in done.stderr
+    assert ok("images", "-qa", root=root) == before
 
 
 def test_copy_goes_between_places_and_keeps_the_digest(root: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from corten.content.copy import copy as copy_graph
 from corten.content.protocols import Source
 from corten.engine.containers import rootfs_of
 from corten.engine.host import Host
-from corten.engine.lookup import find_descriptor
+from corten.engine.lookup import ensure_applied, find_descriptor
 from corten.engine.places import Place, open_sink, open_source, parse_place
 from corten.errors import Invalid, NotFound, Unavailable, Unsupported, Usage
 from corten.events.job import Job
@@ -25,6 +25,7 @@ from corten.image.compress import compressed
 from corten.image.transfer import ImportOptions, Loaded, export_tree, import_tar
 from corten.image.transfer import load as load_archive
 from corten.image.transfer import save as save_archive
+from corten.image.view import load_image
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.platform import Platform
@@ -109,11 +110,16 @@ def load(host: Host, file: BinaryIO, job: Job) -> list[Loaded]:
 def import_image(
     host: Host, file: BinaryIO, name: str, changes: Sequence[str], message: str, job: Job
 ) -> Descriptor:
-    """Make an image of one layer from a root file system's tar.  `name` may be empty."""
+    """Make an image of one layer from a root file system's tar.  `name` may be empty.
+
+    Raises: as `import_tar`; Invalid, Unsupported: by what the tar holds.
+    """
     reference = str(Reference.parse(name)) if name else ""
     options = ImportOptions(host.platform, tuple(changes), message)
     with host.store.lease():
         descriptor = import_tar(host.store, file, options, job)
+        # What cannot be mounted is refused now, not by the first run.
+        ensure_applied(host, load_image(host.store, descriptor, host.platform))
         host.store.tag(reference, descriptor)
     return descriptor
 
