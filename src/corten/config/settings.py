@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corten.config.root import default_root
+from corten.errors import Usage
 
 
 class Settings(NamedTuple):
@@ -19,9 +20,16 @@ class Settings(NamedTuple):
 
     @classmethod
     def load(cls, environ: Mapping[str, str], root: str | None = None) -> Settings:
-        """Settings from flags (not None) over the environment over the defaults."""
+        """Settings from flags (not None) over the environment over the defaults.
+
+        Raises: Usage: a root directory that the programs corten starts cannot take.
+        """
+        # What is kept under it (bundles, mounts) names it from elsewhere.
+        path = (Path(root) if root else default_root(environ)).absolute()
+        if ":" in str(path):
+            # conmon and crun take what follows it for something else, and write elsewhere.
+            raise Usage(f"the root directory {path} has a colon in it", hint="choose another one")
         return cls(
-            # What is kept under it (bundles, mounts) names it from elsewhere.
-            root=(Path(root) if root else default_root(environ)).absolute(),
+            root=path,
             storage_driver=environ.get("CORTEN_STORAGE_DRIVER", ""),
         )

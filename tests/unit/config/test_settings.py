@@ -6,6 +6,7 @@ import pytest
 
 from corten.config.root import default_root
 from corten.config.settings import Settings
+from corten.errors import Usage
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,11 @@ def test_the_flag_wins() -> None:
 def test_a_relative_root_is_made_absolute(given: str) -> None:
     assert Settings.load({}, root=given).root == Path.cwd() / "here"
     assert Settings.load({"CORTEN_ROOT": given}).root == Path.cwd() / "here"
+
+
+def test_a_root_with_a_colon_is_refused() -> None:
+    with pytest.raises(Usage, match="/srv/a:b has a colon"):
+        Settings.load({}, root="/srv/a:b")
 
 
 def test_the_driver_comes_from_the_environment() -> None:
