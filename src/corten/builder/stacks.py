@@ -18,6 +18,9 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.snapshot.protocols import Feeds, LayerFeed, Snapshotter
 
+BUILD_KEY = "build-"
+"""What keys of builds' snapshots begin with.  They are used under a lease of the store only."""
+
 
 class LayerStore(Store, Locates, Protocol):
     """A store that keeps uncompressed layers as files."""
@@ -157,4 +160,4 @@ class NewLayer:
 
 def new_key(kind: str) -> str:
     """A key for a snapshot or a run that nobody else has."""
-    return f"build-{kind}-{os.urandom(8).hex()}"
+    return f"{BUILD_KEY}{kind}-{os.urandom(8).hex()}"

@@ -72,8 +72,8 @@ def bootstrap(host: Host, options: BootstrapOptions, job: Job) -> Descriptor:
     begin = time.time_ns()
     with (
         job.step("bootstrap", f"{suite} → {reference.familiar()}") as step,
-        tempfile.TemporaryDirectory(prefix="bootstrap-", dir=host.root) as folder,
         host.store.lease(),
+        tempfile.TemporaryDirectory(prefix="bootstrap-", dir=host.root) as folder,
     ):
         tree = Path(folder) / "tree"
         _install(tree, suite, options, step)

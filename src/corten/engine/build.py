@@ -18,6 +18,7 @@ from corten.errors import Invalid
 from corten.events.job import Job
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
+from corten.runtime.protocols import Executor
 
 
 class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +65,17 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
     equipment = Equipment(
         store=host.store,
         snapshotter=lambda: host.snapshotter,
-        executor=lambda: host.executor,
+        executor=lambda: _executor(host),
         resolve_base=lambda wanted, pull, job: _base(host, wanted, pull, job),
         folder=host.root / "cache",
     )
     return build_image(request, equipment, job)
+
+
+def _executor(host: Host) -> Executor:
+    """What runs the steps, after it ended those of builds that were killed."""
+    host.executor.sweep()
+    return host.executor
 
 
 def _name(tag: str) -> str:

@@ -14,8 +14,8 @@ from corten.oci.platform import Platform, normalized
 
 if TYPE_CHECKING:
     from corten.content.local import LocalStore
+    from corten.runtime.crun import CrunExecutor
     from corten.runtime.host import Runtime
-    from corten.runtime.protocols import Executor
     from corten.snapshot.protocols import Snapshotter
 
 
@@ -42,6 +42,8 @@ class Host(msgspec.Struct, frozen=True, dict=True):
         """The local images."""
         from corten.content.local import LocalStore
 
+        # Images may hold secrets, and layers programs that are setuid: nobody else looks in.
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return LocalStore(self.root, self.platform)
 
     @cached_property
@@ -59,7 +61,7 @@ class Host(msgspec.Struct, frozen=True, dict=True):
         return Runtime(self.root)
 
     @cached_property
-    def executor(self) -> Executor:
+    def executor(self) -> CrunExecutor:
         """What runs build steps."""
         from corten.runtime.crun import CrunExecutor
 

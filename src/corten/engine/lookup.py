@@ -5,7 +5,7 @@ from __future__ import annotations
 from corten.content.local import ImageRecord
 from corten.content.summary import image_manifest
 from corten.engine.host import Host
-from corten.errors import Conflict, Invalid, NotFound, Usage
+from corten.errors import Conflict, Denied, Invalid, NotFound, Unavailable, Usage
 from corten.events.job import Job
 from corten.image.view import Image, load_image
 from corten.oci.descriptor import Descriptor
@@ -100,7 +100,13 @@ def image_for(
             return image
     from corten.engine.transfer import pull as pull_image
 
-    return load_image(host.store, pull_image(host, text, job, platform=platform).descriptor, wanted)
+    try:
+        pulled = pull_image(host, text, job, platform=platform)
+    except (NotFound, Denied, Unavailable) as error:
+        if pull != "always":
+            error.message = f"no image {text!r} here, and it cannot be pulled: {error.message}"
+        raise
+    return load_image(host.store, pulled.descriptor, wanted)
 
 
 def ensure_applied(host: Host, image: Image) -> None:

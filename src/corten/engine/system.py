@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from corten import __version__
+from corten.builder.stacks import BUILD_KEY
 from corten.engine.host import Host
 from corten.oci.digest import Digest
 
@@ -28,6 +30,7 @@ def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> C
     from corten.content.gc import GRACE
     from corten.content.gc import collect as sweep
 
+    reclaim(host)
     roots = [Digest(r.manifest) for r in host.runtime.containers.walk() if r.manifest]
     folder = host.root / "cache"
     if folder.is_dir():
@@ -38,8 +41,47 @@ def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> C
                 known.forget()
             roots += known.layers()
     grace = GRACE if grace is None else grace
-    swept = sweep(host.store, roots, grace=grace, prune=host.snapshotter.prune)
+    swept = sweep(host.store, roots, grace=grace, prune=_prune_all(host))
     return Collected(swept.blobs + swept.partials, swept.size + swept.partials_size, swept.layers)
+
+
+def reclaim(host: Host) -> int:
+    """Give back what killed commands left: running build steps, snapshots, networks, scratch.
+
+    Returns how many such things there were.  What living commands use is not touched: those
+    hold a lease, and containers have records.
+    """
+    from corten.runtime.lifecycle import settle_all
+    from corten.snapshot.removal import remove_tree
+
+    count = settle_all(host.runtime) + host.executor.sweep()
+    # Listed before the leases are looked at: what is listed and unleased has no living owner.
+    known = {record.snapshot for record in host.runtime.containers.walk()}
+    snapshots = [s.key for s in host.snapshotter.walk() if s.key.startswith(BUILD_KEY)]
+    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*")]
+    if host.store.leases.oldest() is not None:
+        return count
+    for key in snapshots:
+        if key not in known:
+            host.snapshotter.remove(key)
+            count += 1
+    for folder in scratch:
+        remove_tree(folder)
+        count += 1
+    return count
+
+
+def _prune_all(host: Host) -> Callable[[Collection[Digest], float], int]:
+    """Prunes the applied layers of every driver that was ever used here."""
+    from corten.snapshot.probing import choose
+
+    names = {path.name for path in (host.root / "layers").glob("*/")} & {"erofs", "overlay"}
+    drivers = [choose(host.root, name) for name in sorted(names - {host.snapshotter.driver})]
+
+    def prune(keep: Collection[Digest], before: float) -> int:
+        return sum(driver.prune(keep, before) for driver in (host.snapshotter, *drivers))
+
+    return prune
 
 
 def info(host: Host) -> dict[str, object]:

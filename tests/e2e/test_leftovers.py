@@ -1,0 +1,115 @@
+"""What killed commands leave is given back by the next build or collection."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support import busybox
+from support.commands import corten, environment
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    busybox.build(tmp_path / "root", tmp_path / "base")
+    return tmp_path / "root"
+
+
+def killed_build(root: Path, tmp_path: Path) -> str:
+    """Kill a build with SIGKILL in the middle of its RUN; returns what its command line has."""
+    mark = f"31{os.getpid()}"
+    context = tmp_path / "slow"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM busybox\nRUN sleep {mark}\n")
+    build = subprocess.Popen(
+        [sys.executable, "-m", "corten", "build", str(context)],
+        env=environment(root),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 30
+        while not running(mark):
+            assert time.monotonic() < end, "the step did not begin"
+            time.sleep(0.05)
+    finally:
+        build.send_signal(signal.SIGKILL)
+        build.wait()
+    return mark
+
+
+def running(mark: str) -> list[str]:
+    """Process ids of ``sleep MARK``."""
+    wanted = f"sleep\0{mark}\0".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if process.read_bytes() == wanted:
+                found.append(process.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def gone(mark: str) -> bool:
+    end = time.monotonic() + 10
+    while running(mark) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not running(mark)
+
+
+def test_gc_ends_the_step_of_a_killed_build_and_removes_its_snapshot(
+    root: Path, tmp_path: Path
+) -> None:
+    mark = killed_build(root, tmp_path)
+    assert list((root / "snapshots").glob("build-*"))
+    done = corten("gc", root=root)
+    assert done.returncode == 0, done.stderr
+    assert gone(mark)
+    assert not list((root / "snapshots").glob("build-*"))
+    assert not list((root / "run" / "steps").glob("*"))
+
+
+def test_the_next_build_ends_it_too(root: Path, tmp_path: Path) -> None:
+    mark = killed_build(root, tmp_path)
+    (tmp_path / "slow" / "Dockerfile").write_text("FROM busybox\nRUN true\n")
+    done = corten("build", "-q", str(tmp_path / "slow"), root=root)
+    assert done.returncode == 0, done.stderr
+    assert gone(mark)
+
+
+def test_gc_leaves_a_living_build_alone(root: Path, tmp_path: Path) -> None:
+    context = tmp_path / "living"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM busybox\nRUN sleep 2; echo done > /made\n")
+    build = subprocess.Popen(
+        [sys.executable, "-m", "corten", "build", "-q", "-t", "living", str(context)],
+        env=environment(root),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list((root / "snapshots").glob("build-run-*")) and build.poll() is None:
+        time.sleep(0.02)
+    assert corten("gc", "--grace", "0", root=root).returncode == 0
+    _, said = build.communicate(timeout=60)
+    assert build.returncode == 0, said
+    assert corten("run", "--rm", "living", "cat", "/made", root=root).stdout == "done\n"
+
+
+def test_nobody_else_looks_into_the_store(root: Path) -> None:
+    assert root.stat().st_mode & 0o077 == 0
+
+
+def test_an_image_that_is_not_here_is_said_to_be_not_here(root: Path) -> None:
+    done = corten("run", "127.0.0.1:1/no/such", root=root)
+    assert done.returncode == 125
+    assert "no image '127.0.0.1:1/no/such' here, and it cannot be pulled" in done.stderr
