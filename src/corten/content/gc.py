@@ -14,7 +14,7 @@ import msgspec
 
 from corten.content.graph import COUNT_LIMIT
 from corten.content.local import LocalStore
-from corten.errors import CortenError, Invalid
+from corten.errors import Corrupt, CortenError, Invalid
 from corten.oci.codec import convert, decode_object
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -82,11 +82,16 @@ def collect(
 
 
 def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:
-    """All digests that names, images, pins and `roots` hold, directly or through others."""
+    """All digests that names, images, pins and `roots` hold, directly or through others.
+
+    Raises: Corrupt: the manifest of an image is damaged, so what it holds is not known.
+    """
     held = store.catalog.rows(
         "SELECT digest FROM names UNION SELECT digest FROM images UNION SELECT digest FROM pins"
     )
     pending = [Digest(digest) for (digest,) in held]
+    for digest in pending:
+        _check_root(store, digest)
     pending += roots
     marked: set[Digest] = set()
     while pending:
@@ -96,6 +101,21 @@ def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:
         marked.add(digest)
         pending += (child for child in _children(store, digest) if child not in marked)
     return marked
+
+
+def _check_root(store: LocalStore, digest: Digest) -> None:
+    """A root that cannot be read would let go of all below it: better to let go of nothing."""
+    size = store.blobs.size_or_none(digest)
+    if size is None or size > MANIFEST_LIMIT or not digest.computable:
+        return
+    with store.blobs.open(digest) as file:
+        if Digest.of(file.readall(), digest.algorithm) == digest:
+            return
+    row = store.catalog.row("SELECT name FROM names WHERE digest = ?", digest)
+    raise Corrupt(
+        f"the manifest of {row[0] if row else digest} is damaged: nothing was collected",
+        hint=f"remove that image (corten rmi -f {row[0] if row else digest.short}), or pull it again",
+    )
 
 
 def _children(store: LocalStore, digest: Digest) -> list[Digest]:

@@ -9,6 +9,7 @@ import pytest
 
 from corten.content.gc import collect, live
 from corten.content.local import LocalStore
+from corten.errors import Corrupt
 from corten.oci import media
 from corten.oci.codec import canonical_json
 from corten.oci.descriptor import Descriptor, describe
@@ -207,3 +208,16 @@ def test_hostile_documents_do_not_hurt(store: LocalStore) -> None:
 
 def test_a_root_that_is_not_there_is_no_error(store: LocalStore) -> None:
     assert collect(store, [Digest.of(b"never here")]).blobs == 0
+
+
+def test_a_damaged_manifest_lets_go_of_nothing(store: LocalStore) -> None:
+    image = plain_image(store, b"x")
+    store.tag(NAME, image.root)
+    file = store.blobs.file(image.root.digest)
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes().replace(b'"layers"', b'"lavers"'))
+    _age(store)
+    with pytest.raises(Corrupt, match="damaged") as caught:
+        collect(store)
+    assert NAME in caught.value.message
+    assert all(_there(store, *image.layers))
