@@ -47,11 +47,21 @@ corten COMMAND --help                       more about a command
 )
 
 
+def register_shells() -> None:
+    """Let click know what replaces its own completion for a shell."""
+    from click.shell_completion import add_completion_class
+
+    from corten.cli.bash import BashComplete
+
+    add_completion_class(BashComplete)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a command line; the exit status.  Raises: BrokenPipeError: nobody reads the output."""
     if instruction := os.environ.get("_CORTEN_COMPLETE"):
         from click.shell_completion import shell_complete
 
+        register_shells()
         return shell_complete(corten, {"obj": Globals()}, "corten", "_CORTEN_COMPLETE", instruction)
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]

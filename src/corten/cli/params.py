@@ -12,6 +12,8 @@ from click.shell_completion import CompletionItem
 
 from corten.config.root import default_root
 
+FILE_TRANSPORTS = ("oci", "oci-archive", "docker-archive")
+
 
 def completion_root(context: click.Context) -> Path:
     """The root that an unfinished command line means."""
@@ -37,6 +39,35 @@ class ImageName(click.ParamType[str]):
         except Exception:  # nobody wants a traceback between two keystrokes
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class PlaceName(ImageName):
+    """A place that images are copied from or to: a local name, or ``TRANSPORT:…``."""
+
+    name = "place"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Local names and transports; files behind a transport that has them."""
+        transport, colon, _ = incomplete.partition(":")
+        if colon and transport in FILE_TRANSPORTS:
+            return [CompletionItem(incomplete, type="file")]
+        offered = ("docker://", *(f"{known}:" for known in FILE_TRANSPORTS))
+        return [
+            *super().shell_complete(ctx, param, incomplete),
+            *(CompletionItem(start) for start in offered if start.startswith(incomplete)),
+        ]
+
+
+class Folder(click.Path):
+    """A path of which the shell offers directories; whether it is one is found out later."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The shell knows its directories."""
+        return [CompletionItem(incomplete, type="dir")]
 
 
 class ContainerName(click.ParamType[str]):

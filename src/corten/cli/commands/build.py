@@ -9,7 +9,7 @@ import click
 
 from corten.cli.frame import command as define
 from corten.cli.frame import echo, host, reporting
-from corten.cli.params import pairs
+from corten.cli.params import Folder, pairs
 
 
 @define(
@@ -21,10 +21,16 @@ corten build --no-cache --pull -t example/hello:v2 .
 id=$(corten build -q .)
 """,
 )
-@click.argument("context", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("context", metavar="DIR", type=Folder(path_type=Path))
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name the image.")
 @click.option(
-    "-f", "--file", "dockerfile", default="", metavar="FILE", help="[default: DIR/Dockerfile]"
+    "-f",
+    "--file",
+    "dockerfile",
+    type=click.Path(),
+    default="",
+    metavar="FILE",
+    help="[default: DIR/Dockerfile]",
 )
 @click.option("--target", default="", metavar="STAGE", help="Build up to this stage.")
 @click.option(
@@ -39,7 +45,7 @@ id=$(corten build -q .)
     type=click.Choice(["host", "none", "default"]),
     default="host",
     show_default=True,
-    help="What RUN may reach.",
+    help="What RUN may reach; default is the same as host.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print the image's ID and nothing else.")
 @click.option(

@@ -25,8 +25,9 @@ def command(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from corten.cli.main import corten
+    from corten.cli.main import corten, register_shells
 
+    register_shells()
     kind = get_completion_class(shell)
     assert kind is not None
     echo(kind(corten, {}, "corten", "_CORTEN_COMPLETE").source() + "\n")

@@ -6,6 +6,7 @@ import click
 
 from corten.cli.frame import command as define
 from corten.cli.frame import echo, host, reporting
+from corten.cli.params import PlaceName
 
 
 @define(
@@ -17,8 +18,8 @@ corten copy docker-archive:hello.tar docker://127.0.0.1:5000/example/hello
 corten copy --platform linux/arm64 docker://127.0.0.1:5000/a oci-archive:a.tar
 """,
 )
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", type=PlaceName())
+@click.argument("target", type=PlaceName())
 @click.option("--platform", default="", metavar="OS/ARCH", help="Only this one of several.")
 def command(source: str, target: str, platform: str) -> None:
     """Copy an image from one place to another.

@@ -11,7 +11,15 @@ from corten.cli.params import ContainerName
 
 @define("export", examples="corten export -o web.tar web\ncorten export web | tar -t")
 @click.argument("container", type=ContainerName())
-@click.option("-o", "--output", "path", default="", metavar="FILE", help="Not standard output.")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(),
+    default="",
+    metavar="FILE",
+    help="Not standard output.",
+)
 def command(container: str, path: str) -> None:
     """Write a container's file system, as it is now, as a tar.
 

@@ -15,7 +15,7 @@ corten import rootfs.tar.gz example/base:1
 corten export web | corten import -c 'CMD ["sh"]' - example/flat
 """,
 )
-@click.argument("file", metavar="FILE|-")
+@click.argument("file", metavar="FILE|-", type=click.Path(allow_dash=True))
 @click.argument("name", metavar="[NAME[:TAG]]", default="")
 @click.option(
     "-c", "--change", "changes", multiple=True, metavar="INSTRUCTION", help="CMD, ENV, USER, …"

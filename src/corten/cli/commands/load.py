@@ -9,7 +9,15 @@ from corten.cli.frame import echo, host, reporting
 
 
 @define("load", examples="corten load -i hello.tar\ndocker save example/hello | corten load")
-@click.option("-i", "--input", "path", default="", metavar="FILE", help="Not standard input.")
+@click.option(
+    "-i",
+    "--input",
+    "path",
+    type=click.Path(),
+    default="",
+    metavar="FILE",
+    help="Not standard input.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(path: str, quiet: bool) -> None:
     """Take images from an archive.

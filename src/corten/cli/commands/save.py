@@ -20,7 +20,15 @@ corten save --format oci -o hello.oci.tar example/hello
 """,
 )
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=ImageName())
-@click.option("-o", "--output", "path", default="", metavar="FILE", help="Not standard output.")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(),
+    default="",
+    metavar="FILE",
+    help="Not standard output.",
+)
 @click.option(
     "--format",
     "form",
