@@ -58,14 +58,21 @@ _FLAGS = (
         help="After so long it is killed.",
     ),
     click.option("--init", is_flag=True, help="A small init reaps processes and passes signals."),
-    click.option("-m", "--memory", type=ByteSize(), default="0", metavar="BYTES", help="At most."),
+    click.option(
+        "-m",
+        "--memory",
+        type=ByteSize(),
+        default="0",
+        metavar="BYTES",
+        help="Memory it may use at most, e.g. 512m.",
+    ),
     click.option(
         "--cpus",
         cls=Number,
         type=click.FloatRange(min=0),
         default=0.0,
         metavar="NUMBER",
-        help="At most, e.g. 1.5.",
+        help="Processors it may use at most, e.g. 1.5.",
     ),
     click.option(
         "--pids-limit",
@@ -74,7 +81,7 @@ _FLAGS = (
         type=click.IntRange(min=0),
         default=0,
         metavar="NUMBER",
-        help="Processes at most.",
+        help="Processes it may have at most.",
     ),
     click.option(
         "--pull",

@@ -11,7 +11,7 @@ from corten.cli.params import ContainerName
 
 
 @define("kill", examples="corten kill web\ncorten kill -s HUP web")
-@click.argument("containers", nargs=-1, required=True, type=ContainerName())
+@click.argument("containers", metavar="CONTAINER...", nargs=-1, required=True, type=ContainerName())
 @click.option("-s", "--signal", default="SIGKILL", show_default=True, help="By name or number.")
 def command(containers: tuple[str, ...], signal: str) -> int:
     """Send a signal to containers."""

@@ -11,7 +11,7 @@ from corten.cli.params import ContainerName
 
 
 @define("rm", examples="corten rm web\ncorten rm -f $(corten ps -aq)")
-@click.argument("containers", nargs=-1, required=True, type=ContainerName())
+@click.argument("containers", metavar="CONTAINER...", nargs=-1, required=True, type=ContainerName())
 @click.option("-f", "--force", is_flag=True, help="Kill it first if it runs.")
 @click.option("-v", "--volumes", is_flag=True, help="Remove its anonymous volumes too.")
 def command(containers: tuple[str, ...], force: bool, volumes: bool) -> int:

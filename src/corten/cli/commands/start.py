@@ -12,7 +12,7 @@ from corten.errors import Usage
 
 
 @define("start", examples="corten start web\ncorten start -ai shell")
-@click.argument("containers", nargs=-1, required=True, type=ContainerName())
+@click.argument("containers", metavar="CONTAINER...", nargs=-1, required=True, type=ContainerName())
 @click.option("-a", "--attach", is_flag=True, help="Show its output and wait for its end.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach, and give it this input.")
 def command(containers: tuple[str, ...], attach: bool, interactive: bool) -> int:

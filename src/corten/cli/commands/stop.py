@@ -11,7 +11,7 @@ from corten.cli.params import ContainerName, Duration
 
 
 @define("stop", examples="corten stop web\ncorten stop -t 1 $(corten ps -q)")
-@click.argument("containers", nargs=-1, required=True, type=ContainerName())
+@click.argument("containers", metavar="CONTAINER...", nargs=-1, required=True, type=ContainerName())
 @click.option(
     "-t", "--time", "--timeout", "seconds", type=Duration(), help="Wait so long before killing it."
 )

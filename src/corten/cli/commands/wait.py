@@ -11,7 +11,7 @@ from corten.cli.params import ContainerName
 
 
 @define("wait", examples="corten wait job && corten logs job")
-@click.argument("containers", nargs=-1, required=True, type=ContainerName())
+@click.argument("containers", metavar="CONTAINER...", nargs=-1, required=True, type=ContainerName())
 def command(containers: tuple[str, ...]) -> int:
     """Wait for containers to end and print their exit statuses."""
     from corten.engine import containers as engine
