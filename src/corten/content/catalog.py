@@ -6,6 +6,7 @@ database at once.  Names of things, never bytes of blobs.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from corten.content.schema import migrate
-from corten.errors import Corrupt, Unavailable
+from corten.errors import Corrupt, Denied, Unavailable
 
 _BUSY_SECONDS = 30.0
 
@@ -89,6 +90,11 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise Denied(
+                f"this user may not use the store {path.parent}",
+                hint="run corten as root, or choose another --root",
+            ) from error
         raise Unavailable(f"cannot use the catalog {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.IntegrityError):

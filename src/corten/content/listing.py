@@ -77,11 +77,13 @@ class ImageRow(NamedTuple):
 def image_rows(root: str | os.PathLike[str]) -> list[ImageRow]:
     """All images of the store under `root`, the latest first.
 
-    Raises: sqlite3.Error: the catalog cannot be read.
+    Raises: sqlite3.Error: the catalog cannot be read; PermissionError: by this user.
     """
     # Without pathlib, which costs as much as SQLite.
     file = os.path.abspath(os.path.join(root, CATALOG))  # noqa: PTH100, PTH118
-    if not os.path.exists(file):  # noqa: PTH110
+    try:
+        os.stat(file)  # noqa: PTH116
+    except FileNotFoundError:
         return []
     for special in "%?#":  # the percent sign first
         file = file.replace(special, f"%{ord(special):02x}")

@@ -40,8 +40,10 @@ def parse_place(text: str) -> Place:
     """A place as typed; a bare name is one of the local store.  Raises: Invalid."""
     transport, colon, rest = text.partition(":")
     if not colon or transport not in TRANSPORTS or (transport == "docker") != rest.startswith("//"):
-        if transport in (*ARCHIVES, "oci", "docker") and colon and "/" not in transport:
+        if transport in (*ARCHIVES, "oci", "docker") and colon:
             raise Invalid(f"{text!r} names no place", hint=_HINT)
+        if colon and _meant_as_transport(transport, rest):
+            raise Invalid(f"there is no transport {transport!r}", hint=_HINT)
         return Place("corten", "", text)
     if transport == "docker":
         return Place(transport, "", rest.removeprefix("//"))
@@ -51,6 +53,19 @@ def parse_place(text: str) -> Place:
     if not path:
         raise Invalid(f"{text!r} names no file or directory", hint=_HINT)
     return Place(transport, path, name)
+
+
+def _meant_as_transport(word: str, rest: str) -> bool:
+    """Whether ``word:rest`` is no image's name but a place of a kind that there is not.
+
+    A tag begins neither with a dot nor with a slash, and what is close to a transport's name is
+    taken for it: an image of that name is still there as ``corten:NAME``.
+    """
+    from difflib import get_close_matches
+
+    if rest.startswith((".", "/")):
+        return "/" not in word and "." not in word
+    return "/" not in word and bool(get_close_matches(word, TRANSPORTS, n=1, cutoff=0.75))
 
 
 def open_source(

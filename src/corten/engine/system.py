@@ -10,6 +10,7 @@ import msgspec
 from corten import __version__
 from corten.builder.stacks import BUILD_KEY
 from corten.engine.host import Host
+from corten.errors import Denied, Unsupported
 from corten.oci.digest import Digest
 
 
@@ -88,10 +89,13 @@ def info(host: Host) -> dict[str, object]:
     """Facts about this installation, for people and for bug reports."""
     from corten.runtime import lifecycle
     from corten.runtime.state import Status
-    from corten.snapshot.probing import probe
+    from corten.snapshot.probing import Report, probe
     from corten.system.cgroup import cgroup_mode
 
-    report = probe(host.root, host.settings.storage_driver)
+    try:
+        report = probe(host.root, host.settings.storage_driver)
+    except (Denied, Unsupported) as error:
+        report = Report("none", f"{error.message} ({error.hint})" if error.hint else error.message)
     states = [
         lifecycle.state(host.runtime, record).status for record in host.runtime.containers.walk()
     ]
