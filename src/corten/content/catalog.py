@@ -89,8 +89,8 @@ class Catalog:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if not os.access(path.parent, os.W_OK | os.X_OK):
+    except (sqlite3.OperationalError, PermissionError) as error:
+        if isinstance(error, PermissionError) or not os.access(path.parent, os.W_OK | os.X_OK):
             raise Denied(
                 f"this user may not use the store {path.parent}",
                 hint="run corten as root, or choose another --root",
