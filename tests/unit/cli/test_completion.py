@@ -98,8 +98,6 @@ def test_the_script_works_in_bash(line: str, replies: list[str], root: Path) -> 
     script = corten("completion", "bash").stdout
     call = "COMP_LINE=$1 COMP_POINT=${#1}; _corten_completion corten"
     show = r'printf "%s\n" "${COMPREPLY[@]}"'
-        'COMP_LINE=$1 COMP_POINT=${#1}; _corten_completion corten; printf "%s\\n" "${COMPREPLY[@]}"'
-    )
     folder = str(Path(sys.executable).parent)
     env = environment(root, PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
     done = subprocess.run(

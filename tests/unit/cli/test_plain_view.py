@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 
 import pytest
 
@@ -75,10 +76,33 @@ def test_failure_and_cancellation_are_said() -> None:
         raise RuntimeError("connection lost")
     assert log.lines == [
         "#1 RUN false",
-        "#1 ERROR: exit status 1",
+        "#1 ERROR",
         "#2 RUN sleep",
         "#2 CANCELLED",
-        "#3 layer abc failed 40B 0.0s: connection lost",
+        "#3 layer abc failed 40B 0.0s",
+    ]
+
+
+def test_why_a_part_failed_is_said_only_where_the_whole_does_not_fail_of_it() -> None:
+    log = Log()
+    with (
+        pytest.raises(RuntimeError),
+        log.job.step("build", "a") as build,
+        build.step("step", "RUN false"),
+    ):
+        raise RuntimeError("exit status 1")
+    with log.job.step("build", "b") as build, suppress(RuntimeError), build.step("step", "RUN x"):
+        raise RuntimeError("no mirror")
+    assert log.lines == [
+        "#1 build a",
+        "#2 RUN false",
+        "#2 ERROR",
+        "#1 ERROR",
+        "#3 build b",
+        "#4 RUN x",
+        "#4 ERROR",
+        "#3 DONE 0.0s",
+        "#4 ERROR: no mirror",
     ]
 
 

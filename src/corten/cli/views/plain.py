@@ -9,6 +9,8 @@
     #3 0.82 Get:1 bookworm InRelease
     #3 DONE 4.2s
     #4 layer 3f2a9c01b2d4 done 12.4MB 0.3s
+
+Of a step that failed there is only ``ERROR``: the command ends with the reason.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class PlainView:
         self._clock = clock
         self._steps = Steps()
         self._reported: dict[str, float] = {}
+        # Why steps failed, by their parent: said only if the parent does not fail of the same.
+        self._reasons: dict[str, list[tuple[Step, str]]] = {}
 
     def event(self, event: Event) -> None:
         """Fold one event."""
@@ -100,11 +104,22 @@ class PlainView:
             text = f"{step.title} {step.status}{amount}{time_taken}"
         else:
             text = f"{word} {elapsed(event.seconds)}" if step.status == "done" else word
-        if step.status == "failed":
-            text += f": {step.detail}"
-        elif step.detail and not step.transfer:
+        if step.detail and step.status != "failed" and not step.transfer:
             text += f" {step.detail}"
         self._line(step, text)
+        self._reason(step)
+
+    def _reason(self, step: Step) -> None:
+        """Keep why `step` failed; say why its parts did, if that is not the same.
+
+        The error of an outermost step is what the command reports when it ends.
+        """
+        why = step.detail if step.status == "failed" else ""
+        for part, reason in self._reasons.pop(step.id, ()):
+            if reason != why:
+                self._line(part, f"ERROR: {reason}")
+        if why and step.parent:
+            self._reasons.setdefault(step.parent, []).append((step, why))
 
     def _line(self, step: Step, text: str) -> None:
         self._stream.write(f"#{step.number} {text}\n")
