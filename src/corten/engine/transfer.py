@@ -35,6 +35,11 @@ class Pulled(NamedTuple):
     new: bool
 
 
+def _trusted(reference: Reference, insecure: bool) -> frozenset[str]:
+    """The hosts that may be spoken to in plain http."""
+    return frozenset({reference.registry}) if insecure else frozenset()
+
+
 class Pushed(NamedTuple):
     """A pushed image: where, and the descriptor that the registry has now."""
 
@@ -48,7 +53,7 @@ def pull(
     job: Job,
     *,
     platform: str = "",
-    insecure: frozenset[str] = frozenset(),
+    insecure: bool = False,
 ) -> Pulled:
     """Fetch an image from its registry; its layers can be mounted when this returns.
 
@@ -59,7 +64,7 @@ def pull(
     reference = Reference.parse(text)
     wanted = Platform.parse(platform) if platform else host.platform
     with (
-        Registries(os.environ, insecure) as registries,
+        Registries(os.environ, _trusted(reference, insecure)) as registries,
         host.store.lease(),
         job.step("pull", reference.familiar()) as step,
     ):
@@ -95,7 +100,7 @@ def _digest_here(host: Host, reference: Reference) -> Digest | None:
         return None
 
 
-def push(host: Host, text: str, job: Job, *, insecure: frozenset[str] = frozenset()) -> Pushed:
+def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
     """Send a local image to the registry that its name says, compressed; what is there is skipped.
 
     Raises: NotFound: no image of this name here; Denied; Unavailable.
@@ -109,7 +114,7 @@ def push(host: Host, text: str, job: Job, *, insecure: frozenset[str] = frozense
             hint=f"name one so first: corten tag IMAGE {reference.familiar()}",
         ) from error
     with (
-        Registries(os.environ, insecure) as registries,
+        Registries(os.environ, _trusted(reference, insecure)) as registries,
         host.store.lease(),
         job.step("push", reference.familiar()) as step,
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
 import signal
 import socket
@@ -26,7 +27,7 @@ from corten.registry.metadata import Metadata
 from corten.registry.protocol import RegistryProtocol
 from corten.registry.state import State
 from corten.registry.storage import BlobStorage
-from corten.wire.hosts import is_loopback, split_address
+from corten.wire.hosts import split_address
 
 DEFAULT_PORT: Final = 5000
 _THREADS: Final = 32
@@ -56,12 +57,13 @@ def serve(
     not be written; Invalid: `addr` names no address of this machine; Usage.
     """
     host, port = split_address(addr, DEFAULT_PORT)
-    allows = anonymous_access(default_level(is_loopback(host), anonymous))
     listener = listen(host, port)
     with contextlib.closing(listener):
-        state = open_state(data, allows)
+        bound = listener.getsockname()
+        # By what was bound: a name may resolve to any address.
+        loopback = ipaddress.ip_address(bound[0].partition("%")[0]).is_loopback
+        state = open_state(data, anonymous_access(default_level(loopback, anonymous)))
         try:
-            bound = listener.getsockname()
             if ready is not None:
                 shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
                 ready(f"http://{shown}:{bound[1]}")

@@ -63,6 +63,7 @@ class Sessions:
         await asyncio.to_thread(self._metadata.start_upload, upload)
         self._known[upload.id] = session = Session(upload)
         session.touched = time.monotonic()
+        self._trim()
         return upload.id
 
     @asynccontextmanager

@@ -38,7 +38,7 @@ def explain(error: BaseException, host: str, insecure: bool) -> CortenError:
     if any(isinstance(link, ssl.SSLError) for link in chain):
         return Unavailable(
             f"{host} does not speak TLS as it should: {_reason(chain)}",
-            hint="" if insecure else "if it is meant to be plain http, say that it is insecure",
+            hint="" if insecure else "if it is meant to be plain http, say so: --insecure",
         )
     if any(isinstance(link, ConnectionRefusedError) for link in chain):
         return Unavailable(

@@ -18,8 +18,9 @@ corten pull --platform linux/arm64 -q example/hello:v1
 )
 @click.argument("name", metavar="NAME[:TAG|@DIGEST]")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Of a multi-platform image.")
+@click.option("--insecure", is_flag=True, help="Plain http, or a certificate nobody vouches for.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the name and nothing else.")
-def command(name: str, platform: str, quiet: bool) -> None:
+def command(name: str, platform: str, insecure: bool, quiet: bool) -> None:
     """Fetch an image from its registry.
 
     Layers come at the same time and are checked against their digests as they arrive;
@@ -28,7 +29,7 @@ def command(name: str, platform: str, quiet: bool) -> None:
     from corten.engine import transfer
 
     with reporting(quiet) as job:
-        pulled = transfer.pull(host(), name, job, platform=platform)
+        pulled = transfer.pull(host(), name, job, platform=platform, insecure=insecure)
     familiar = pulled.reference.familiar()
     if not quiet:
         echo(f"Digest: {pulled.digest}\n")

@@ -17,8 +17,9 @@ corten push 127.0.0.1:5000/example/hello
 """,
 )
 @click.argument("name", metavar="NAME[:TAG]", type=ImageName())
+@click.option("--insecure", is_flag=True, help="Plain http, or a certificate nobody vouches for.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the name and nothing else.")
-def command(name: str, quiet: bool) -> None:
+def command(name: str, insecure: bool, quiet: bool) -> None:
     """Give an image to the registry that its name says.
 
     Layers are compressed once and sent at the same time; what the registry has already
@@ -27,7 +28,7 @@ def command(name: str, quiet: bool) -> None:
     from corten.engine import transfer
 
     with reporting(quiet) as job:
-        pushed = transfer.push(host(), name, job)
+        pushed = transfer.push(host(), name, job, insecure=insecure)
     if quiet:
         echo(f"{pushed.reference.familiar()}\n")
         return
