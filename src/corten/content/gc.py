@@ -86,13 +86,23 @@ def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:
 
     Raises: Corrupt: the manifest of an image is damaged, so what it holds is not known.
     """
+    held = roots_of(store)
+    for digest in held:
+        _check_root(store, digest)
+    return reach(store, [*held, *roots])
+
+
+def roots_of(store: LocalStore) -> list[Digest]:
+    """What names, images and pins hold directly."""
     held = store.catalog.rows(
         "SELECT digest FROM names UNION SELECT digest FROM images UNION SELECT digest FROM pins"
     )
-    pending = [Digest(digest) for (digest,) in held]
-    for digest in pending:
-        _check_root(store, digest)
-    pending += roots
+    return [Digest(digest) for (digest,) in held]
+
+
+def reach(store: LocalStore, roots: Iterable[Digest]) -> set[Digest]:
+    """`roots` and all digests that they hold, directly or through others."""
+    pending = list(roots)
     marked: set[Digest] = set()
     while pending:
         digest = pending.pop()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from corten.content.gc import reach, roots_of
 from corten.engine import containers, images
 from corten.engine.host import Host
 from corten.engine.system import Collected, collect
@@ -16,8 +18,12 @@ from corten.errors import Conflict, NotFound
 from corten.events.job import Job
 from corten.oci.digest import Digest
 from corten.runtime import lifecycle
+from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import Status
 from corten.runtime.volumes import VolumeStore
+
+BLOCK = 512
+"""Bytes of a block that stat(2) counts, whatever the file system's are."""
 
 
 class Usage(NamedTuple):
@@ -38,37 +44,84 @@ class Pruned(msgspec.Struct, frozen=True):
     collected: Collected
 
 
-def disk_usage(host: Host) -> list[Usage]:
-    """Images, containers, volumes and the build cache.
+Files = dict[tuple[int, int], int]
+"""Files by device and inode, so each once however many names it has; bytes on the disk."""
 
-    What images share is counted once in ``size`` and for each in ``reclaimable``, which
-    is never more.  Cost: a walk of all files that are not blobs.
+
+def disk_usage(host: Host) -> list[Usage]:
+    """Images, containers, volumes and the build cache, as they lie on the disk.
+
+    A layer's tar, which the storage driver has by a hard link, counts once.  What images
+    and the build cache share counts as the images', and so does what nothing needs any
+    more.  Reclaimable is what no container needs.  Cost: a walk of all files that are not
+    blobs.
     """
     records = list(host.runtime.containers.walk())
-    running = {r.id for r in records if lifecycle.state(host.runtime, r).status is Status.RUNNING}
+    images, cache = _contents(host, records)
+    return [images, _containers(host, records), _volumes(host, records), cache]
+
+
+def _contents(host: Host, records: Sequence[ContainerRecord]) -> tuple[Usage, Usage]:
+    """Images, and the layers that only the build cache holds (not its small database)."""
+    store = host.store
+    identities = {str(image.image_id) for image in store.images()}
     used = {record.image_id for record in records}
-    sizes = {str(image.image_id): image.size for image in host.store.images()}
-    blobs = sum(status.st_size for _, status in host.store.blobs.scan())
-    unused = sum(size for image, size in sizes.items() if image not in used)
+    active = reach(
+        store, [Digest(text) for r in records for text in (r.manifest, r.image_id) if text]
+    )
+    held = reach(store, roots_of(store)) | active
+    cached = _cached(host.root / "cache")
+    extra = reach(store, cached) - held
+    images: Files = {}
+    needed: Files = {}
+    cache: Files = {}
+    for digest, files in _files(host):
+        (cache if digest in extra else images).update(files)
+        if digest in active:
+            needed.update(files)
+    size, kept, only = sum(images.values()), sum(needed.values()), sum(cache.values())
+    return (
+        Usage("Images", len(identities), len(used & identities), size, size - kept),
+        Usage("Build Cache", len(cached), len(cached & held), only, only),
+    )
+
+
+def _files(host: Host) -> Iterator[tuple[str, Files]]:
+    """The files of every blob, and of every layer that a driver made of one, by its digest."""
+    for digest, status in host.store.blobs.scan():
+        yield digest, {(status.st_dev, status.st_ino): status.st_blocks * BLOCK}
+    for layer in (host.root / "layers").glob("*/*"):
+        yield f"sha256:{layer.name}", _tree(layer)
+
+
+def _cached(folder: Path) -> frozenset[Digest]:
+    """The layers that the build cache would reuse."""
+    if not (folder / "build.db").is_file():
+        return frozenset()
+    from corten.builder.cache import BuildCache
+
+    with BuildCache(folder) as known:
+        return known.layers()
+
+
+def _containers(host: Host, records: Sequence[ContainerRecord]) -> Usage:
+    running = {r.id for r in records if lifecycle.state(host.runtime, r).status is Status.RUNNING}
     own = {
-        record.id: _tree(host.runtime.directory(record))
-        + _tree(host.root / "snapshots" / record.snapshot)
+        record.id: _size(host.runtime.directory(record))
+        + _size(host.root / "snapshots" / record.snapshot)
         for record in records
     }
     stopped = sum(size for identity, size in own.items() if identity not in running)
+    return Usage("Containers", len(own), len(running), sum(own.values()), stopped)
+
+
+def _volumes(host: Host, records: Sequence[ContainerRecord]) -> Usage:
     store = VolumeStore(host.root)
-    volumes = {name: _tree(store.directory(name)) for name in store.walk()}
+    volumes = {name: _size(store.directory(name)) for name in store.walk()}
     bound = {bind.source for record in records for bind in record.binds}
     busy = {name for name in volumes if str(store.directory(name)) in bound}
     free = sum(size for name, size in volumes.items() if name not in busy)
-    cache = _tree(host.root / "cache")
-    held = len(used & sizes.keys())
-    return [
-        Usage("Images", len(sizes), held, blobs + _tree(host.root / "layers"), min(unused, blobs)),
-        Usage("Containers", len(own), len(running), sum(own.values()), stopped),
-        Usage("Volumes", len(volumes), len(busy), sum(volumes.values()), free),
-        Usage("Build Cache", int(cache > 0), 0, cache, cache),
-    ]
+    return Usage("Volumes", len(volumes), len(busy), sum(volumes.values()), free)
 
 
 def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
@@ -94,18 +147,28 @@ def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
     return Pruned(tuple(gone), tuple(removed), collect(host))
 
 
-def _tree(path: Path) -> int:
-    """Bytes that a directory's files take on the disk; what vanishes meanwhile is nothing."""
-    total = 0
+def _size(path: Path) -> int:
+    return sum(_tree(path).values())
+
+
+def _tree(path: Path) -> Files:
+    """A directory, and all that is in it; what vanishes meanwhile is nothing."""
+    found: Files = {}
+    with suppress(OSError):
+        _note(found, path.lstat())
     pending = [path]
     while pending:
         try:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
                     with suppress(OSError):
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        _note(found, entry.stat(follow_symlinks=False))
                         if entry.is_dir(follow_symlinks=False):
                             pending.append(Path(entry.path))
         except OSError:
             continue
-    return total
+    return found
+
+
+def _note(found: Files, status: os.stat_result) -> None:
+    found[status.st_dev, status.st_ino] = status.st_blocks * BLOCK

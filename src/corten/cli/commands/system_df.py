@@ -21,7 +21,12 @@ _TITLES = {
 @define("df", examples="corten system df")
 @click.option("--format", "form", default="", metavar="TEMPLATE", help="json or a template.")
 def command(form: str) -> None:
-    """Show how much room images, containers, volumes and the build cache take."""
+    """Show how much room images, containers, volumes and the build cache take.
+
+    SIZE is what lies on the disk, each file once; what images share with the build cache
+    counts as the images'.  RECLAIMABLE is what no container needs: `corten system prune -a`
+    and `corten builder prune` delete it.
+    """
     from corten.engine.usage import disk_usage
 
     rows = []

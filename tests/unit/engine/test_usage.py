@@ -1,0 +1,110 @@
+"""What a root takes: every file once, and no more given back than is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corten.builder.cache import BuildCache, Saved
+from corten.config.settings import Settings
+from corten.engine.host import Host
+from corten.engine.usage import Usage, disk_usage
+from corten.oci import media
+from corten.runtime.containers import ContainerRecord
+from corten.runtime.protocols import Process
+from corten.snapshot.erofs import ErofsSnapshotter
+from support.contents import PlainImage, plain_image, put, tar_of
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Host(Settings(tmp_path, "overlay")) as made:
+        yield made
+
+
+def usage(host: Host) -> dict[str, Usage]:
+    return {row.kind: row for row in disk_usage(host)}
+
+
+def image(host: Host, name: str) -> PlainImage:
+    """An image with a layer of a MiB."""
+    made = plain_image(host.store, os.urandom(MIB))
+    host.store.tag(f"registry.example/{name}:1", made.root)
+    return made
+
+
+def contain(host: Host, made: PlainImage) -> None:
+    host.runtime.containers.create(
+        ContainerRecord(
+            id="c" * 64,
+            name="one",
+            process=Process(args=("true",)),
+            image_id=str(made.config.digest),
+            manifest=str(made.root.digest),
+            snapshot="c" * 64,
+        )
+    )
+
+
+def cache(host: Host, *names: str) -> None:
+    """Remember a layer of a MiB for each of `names`."""
+    with BuildCache(host.root / "cache") as known:
+        for name in names:
+            tar = put(host.store, tar_of(file=os.urandom(MIB)), media.OCI_LAYER)
+            known.save([name], name, Saved(tar.digest, 1))
+
+
+def test_an_empty_root_takes_nothing(host: Host) -> None:
+    with BuildCache(host.root / "cache"):
+        pass
+    assert [row[1:] for row in disk_usage(host)] == [(0, 0, 0, 0)] * 4
+
+
+def test_a_tar_and_the_drivers_hard_link_to_it_count_once(host: Host) -> None:
+    layer = image(host, "a").layers[0].digest
+    before = usage(host)["Images"].size
+    tar = host.store.blobs.file(layer)
+    ErofsSnapshotter(host.root).apply(layer, tar)
+    assert tar.stat().st_nlink == 2
+    grown = usage(host)["Images"].size - before
+    assert 0 < grown < 64 * 1024  # the index, not the tar
+
+
+def test_the_size_is_that_of_blocks_and_not_of_bytes(host: Host) -> None:
+    made = image(host, "a")
+    files = [host.store.blobs.file(d.digest) for d in (made.root, made.config, *made.layers)]
+    assert usage(host)["Images"].size == sum(file.stat().st_blocks * 512 for file in files)
+
+
+def test_without_containers_all_of_the_images_may_go(host: Host) -> None:
+    image(host, "a")
+    put(host.store, os.urandom(MIB))  # nothing names it
+    row = usage(host)["Images"]
+    assert (row.total, row.active) == (1, 0)
+    assert row.reclaimable == row.size > 2 * MIB
+
+
+def test_what_a_container_was_made_of_stays(host: Host) -> None:
+    kept = image(host, "kept")
+    contain(host, kept)
+    image(host, "other")
+    row = usage(host)["Images"]
+    assert (row.total, row.active) == (2, 1)
+    assert MIB < row.reclaimable < row.size - MIB
+
+
+def test_the_cache_has_what_no_image_has(host: Host) -> None:
+    cache(host, "x", "y")
+    shared = image(host, "a").layers[0].digest
+    with BuildCache(host.root / "cache") as known:
+        known.save(["z"], "z", Saved(shared, 1))
+    row = usage(host)["Build Cache"]
+    assert (row.total, row.active) == (3, 1)
+    assert 2 * MIB < row.size < 3 * MIB
+    assert row.reclaimable == row.size
+    assert usage(host)["Images"].size < 2 * MIB
