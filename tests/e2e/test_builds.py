@@ -444,7 +444,7 @@ def test_a_cancelled_build_stops_its_command_and_leaves_nothing(one: Workshop) -
             NotFound,
             "Dockerfile:2: missing is not in the build context",
         ),
-        ("FROM bb\nCOPY --from=bb /nope /\n", NotFound, "Dockerfile:2: nope is not in"),
+        ("FROM bb\nCOPY --from=bb /nope /\n", NotFound, "Dockerfile:2: nope is not in image bb"),
         ("FROM bb\nCOPY --chown=ghost Dockerfile /\n", Invalid, "Dockerfile:2: user 'ghost'"),
         ("FROM bb\nUSER ghost\nRUN true\n", CortenError, "ghost"),
         ("FROM bb\nCOPY Dockerfile /bin\nCOPY Dockerfile /bin/sh/x\n", Invalid, "Dockerfile:3: "),
@@ -464,8 +464,8 @@ def test_mistakes_name_the_line(
 def test_a_missing_dockerfile_says_how_to_name_it(one: Workshop) -> None:
     with pytest.raises(NotFound) as caught:
         one.build(dockerfile_path=one.context / "Nope")
-    assert "Nope does not exist" in str(caught.value)
-    assert caught.value.hint == "name it with -f"
+    assert str(caught.value) == f"there is no Nope in {one.context}"
+    assert caught.value.hint == "-f FILE names another Dockerfile"
 
 
 def test_unused_build_arguments_are_warned_of(one: Workshop) -> None:

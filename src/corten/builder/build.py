@@ -121,8 +121,12 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
 def _read(path: Path) -> str:
     try:
         return read_small(path, "Dockerfile")
-    except NotFound as error:
-        raise NotFound(error.message, hint="name it with -f") from None
+    except NotFound:
+        if path.is_symlink():  # it is there, but leads nowhere
+            raise
+        raise NotFound(
+            f"there is no {path.name} in {path.parent}", hint="-f FILE names another Dockerfile"
+        ) from None
 
 
 def _wishes(request: BuildRequest) -> Wishes:

@@ -133,11 +133,15 @@ def order(targets: Sequence[Step]) -> list[Step]:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a step comes from: for progress and messages."""
+    """Where a step comes from: for progress and messages.
+
+    ``taken_from`` is what COPY --from copies from: ``stage NAME`` or ``image NAME``.
+    """
 
     title: str
     line: int = 0
     source: str = ""
+    taken_from: str = ""
 
 
 class Graph(msgspec.Struct, frozen=True):

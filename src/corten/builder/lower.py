@@ -68,6 +68,10 @@ def lower(dockerfile: Dockerfile, wishes: Wishes, known: Known) -> Plan:
     )
 
 
+_SHOWN = 20
+"""Stages that a message lists at most."""
+
+
 def _target(dockerfile: Dockerfile, name: str) -> Stage:
     if not name:
         return dockerfile.stages[-1]
@@ -76,9 +80,18 @@ def _target(dockerfile: Dockerfile, name: str) -> Stage:
         raise DockerfileError(
             f"it has no stage {name!r}",
             file=dockerfile.file,
-            hint=did_you_mean(name, [s.name for s in dockerfile.stages if s.name]),
+            hint=_stages(name, dockerfile),
         )
     return stage
+
+
+def _stages(name: str, dockerfile: Dockerfile) -> str:
+    """A hint at the stage that is near, and all that there are: a number where there is no name."""
+    known = [stage.name or str(stage.index) for stage in dockerfile.stages]
+    shown = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+    near = did_you_mean(name, known)
+    there = f"its stages: {shown}"
+    return f"{near} ({there})" if near.endswith("?") else there
 
 
 class _Lowering:
@@ -215,9 +228,14 @@ def _numbered(lowering: _Lowering, root: Step) -> dict[Digest, Origin]:
     for step, title, instruction in rows:
         seen[title] = seen.get(title, 0) + 1
         text = f"FROM {step.op.name}" if isinstance(step.op, SourceImage) else instruction.text
+        taken_from = ""
+        if isinstance(instruction, Copy) and (name := instruction.source_stage):
+            stage = lowering.dockerfile.stage(name)
+            taken_from = f"stage {name}" if stage is not None else f"image {name}"
         origins[step.digest] = Origin(
             f"[{title} {seen[title]}/{totals[title]}] {text}",
             instruction.line,
             instruction.node.line.source,
+            taken_from,
         )
     return origins

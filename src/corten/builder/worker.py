@@ -100,7 +100,7 @@ class ImageWorker:
                 return None
             from corten.builder.copying import content_digest
 
-            with self._blame(step), self._sources(op, inputs) as sources:
+            with self._blame(step), self._sources(step, op, inputs) as sources:
                 content = content_digest(op, sources, job)
         return _key("content", family, content)
 
@@ -168,13 +168,15 @@ class ImageWorker:
             raise
 
     @contextmanager
-    def _sources(self, op: Copy, inputs: Sequence[Result]) -> Iterator[Sources]:
+    def _sources(self, step: Step, op: Copy, inputs: Sequence[Result]) -> Iterator[Sources]:
         from corten.builder.copying import Sources
 
         setting = self._setting
         view: AbstractContextManager[Tree]
         if op.from_input:
-            view = self._stacks.view(inputs[1].layers, "the stage or image it copies from")
+            origin = setting.origins.get(step.digest)
+            label = (origin.taken_from if origin else "") or "what it copies from"
+            view = self._stacks.view(inputs[1].layers, label)
         else:
             view = setting.context.tree()
         hashes = None if op.from_input else self._hashes
@@ -206,7 +208,7 @@ class ImageWorker:
         from corten.builder.layers import LayerWriter
 
         with (
-            self._sources(op, inputs) as sources,
+            self._sources(step, op, inputs) as sources,
             self._below(() if op.link else inputs[0].layers) as below,
             self._stacks.new_layer() as layer,
         ):

@@ -413,7 +413,20 @@ def test_mistakes_are_refused_with_file_and_line(text: str, reason: str) -> None
 def test_an_unknown_target_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(DockerfileError, match="no stage 'biuld'") as caught:
         plan("FROM base AS build\nFROM base\n", target="biuld")
-    assert caught.value.hint == "did you mean build?"
+    assert caught.value.hint == "did you mean build? (its stages: build, 1)"
+
+
+def test_an_unknown_target_far_from_all_is_refused_with_the_stages_there_are() -> None:
+    with pytest.raises(DockerfileError, match="no stage 'nope'") as caught:
+        plan("FROM base AS zeta\nFROM base AS alpha\n", target="nope")
+    assert caught.value.hint == "its stages: zeta, alpha"
+
+
+def test_a_copy_knows_the_name_of_what_it_copies_from() -> None:
+    found = plan("FROM base AS a\nFROM base\nCOPY --from=a /x /\nCOPY --from=base /y /\nCOPY z /\n")
+    origins = [found.graph.origins[step.digest] for step in found.graph]
+    taken = {origin.line: origin.taken_from for origin in origins}
+    assert (taken[3], taken[4], taken[5]) == ("stage a", "image base", "")
 
 
 def test_an_exposed_host_port_is_warned_of() -> None:

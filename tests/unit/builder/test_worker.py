@@ -174,6 +174,15 @@ def test_sources_are_not_saved(setup: Setup) -> None:
     assert worker.run(source, [], Job()) == Result((A, B))
 
 
+@pytest.mark.parametrize("name", ["stage a", "image example/hello"])
+def test_errors_of_copy_from_name_what_it_copies_from(setup: Setup, name: str) -> None:
+    step = Step(Copy(("/etc/hostname",), "/b", from_input=True, link=True), (BASE, BASE))
+    setup.origins[step.digest] = Origin("COPY …", 3, "", name)
+    with pytest.raises(NotFound) as caught:
+        setup.worker().run(step, [Result(()), Result(())], Job())
+    assert str(caught.value) == f"Dockerfile:3: etc/hostname is not in {name}"
+
+
 def test_errors_name_the_line(setup: Setup) -> None:
     step = Step(Copy(("/missing",), "/b"), (BASE,))
     setup.origins[step.digest] = Origin("COPY missing /b", 12)
