@@ -7,6 +7,7 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import threading
@@ -35,6 +36,8 @@ _BACKLOG: Final = 512
 _GRACE_SECONDS: Final = 15
 _EXPIRE_SECONDS: Final = 3600.0
 _KEEP_ALIVE_SECONDS: Final = 75
+
+_ADDRESS_HINT: Final = "write HOST:PORT or :PORT, such as 127.0.0.1:5000; --help says more"
 
 _log = logging.getLogger("corten.registry")
 
@@ -87,6 +90,8 @@ def open_state(data: Path, allows: Any) -> State:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket.  Raises: Conflict, Denied, Invalid."""
+    if host:
+        _resolve(host)
     family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
     dual = not host and socket.has_dualstack_ipv6()
     if not host and not dual:
@@ -96,8 +101,6 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(
             (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=dual
         )
-    except socket.gaierror as error:
-        raise Invalid(f"{host}: no such address: {error.strerror}") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
@@ -106,7 +109,17 @@ def listen(host: str, port: int) -> socket.socket:
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Denied(f"{shown} may not be used: {error.strerror}") from error
-        raise Invalid(f"{shown} cannot be used: {error.strerror}") from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise Invalid(f"{host} is no address of this machine", hint=_ADDRESS_HINT) from error
+        raise Invalid(f"{shown} cannot be used: {os.strerror(error.errno or 0)}") from error
+
+
+def _resolve(host: str) -> None:
+    """Refuse a name that nothing knows, which the socket would only do in the resolver's words."""
+    try:
+        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Invalid(f"there is no address {host!r}", hint=_ADDRESS_HINT) from error
 
 
 class _Server(uvicorn.Server):
