@@ -19,6 +19,7 @@ from bench.peers import Peer, corten, docker, podman, registry
 
 BASE = "localhost/base:1"
 STEPS = 10
+PORT = 5055
 
 
 def main() -> int:
@@ -71,22 +72,26 @@ def benchmarks(
         "build, ten steps, cached",
         each(peers, times, lambda p: p.build(context, "localhost/ten")),
     )
-    with registry(folder / "registry", 5055) as host:
-        yield from transfers(peers, host, times)
+    with contextlib.ExitStack() as stack:
+        yield from transfers(peers, folder, stack, times)
     for peer in peers:
         for number in range(200):
             peer("tag", BASE, f"localhost/many/image-{number}:1")
     yield "images (200 names)", each(peers, times, lambda p: p("images"))
 
 
-def transfers(peers: list[Peer], host: str, times: int) -> Iterator[tuple[str, dict[str, Cost]]]:
-    """Push of a new image, and pull of one that is not there until a container has run."""
+def transfers(
+    peers: list[Peer], folder: Path, stack: contextlib.ExitStack, times: int
+) -> Iterator[tuple[str, dict[str, Cost]]]:
+    """Push of an image to an empty registry, and pull of one until a container has run."""
     names: dict[str, list[str]] = {}
 
     def tag(peer: Peer) -> None:
-        # A repository of its own each time: nothing is there already, and nothing can be mounted.
-        name = f"{host}/{peer.name}-{len(names.setdefault(peer.name, []))}:1"
-        names[peer.name].append(name)
+        # An empty registry each time: nothing is there already, and nothing can be mounted.
+        number = sum(map(len, names.values()))
+        host = stack.enter_context(registry(folder / f"registry-{number}", PORT + number))
+        name = f"{host}/base:1"
+        names.setdefault(peer.name, []).append(name)
         peer("tag", BASE, name)
 
     yield (
