@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,7 +19,7 @@ from corten.content.local import LocalStore
 from corten.content.protocols import Sink
 from corten.content.summary import image_manifest
 from corten.content.tar_files import TarFiles
-from corten.errors import Invalid, Unsupported
+from corten.errors import Corrupt, Invalid, NotFound, Unsupported
 from corten.events.job import Job
 from corten.image.assemble import Assembling, assemble
 from corten.image.changes import apply_changes
@@ -73,14 +74,26 @@ def load(sink: Sink, file: BinaryIO, job: Job, spool: Path) -> list[Loaded]:
     in the directory `spool` first.  An image without a name is kept without one.
 
     Raises: Invalid: no image archive, or malformed; Corrupt: contents are not what
-    their digests say; NotFound: the archive lacks something; Unsupported, Unavailable,
-    Cancelled.
+    their digests say; NotFound: the archive lacks something; each naming the file.
+    Unsupported, Unavailable, Cancelled.
     """
-    with plain_file(file, spool, job) as fd:
+    with _naming(name_of(file)), plain_file(file, spool, job) as fd:
         archive = open_archive(TarFiles(fd, name_of(file)))
         if not archive.images:
             raise Invalid(f"{name_of(file)} has no images")
         return [_load(archive, image, sink, job) for image in archive.images]
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Errors within that are about the archive say which file that is."""
+    try:
+        yield
+    except (Invalid, Corrupt, NotFound) as error:
+        if name not in error.message:
+            error.message = f"{name}: {error.message}"
+            error.args = (error.message,)
+        raise
 
 
 def _load(archive: Archive, image: ArchivedImage, sink: Sink, job: Job) -> Loaded:

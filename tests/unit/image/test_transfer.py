@@ -18,7 +18,7 @@ from corten.content.archive_writer import Form, write_archive
 from corten.content.archived import ArchivedImage
 from corten.content.local import LocalStore
 from corten.content.memory import MemoryStore
-from corten.errors import Cancelled, Corrupt, Invalid, Unsupported
+from corten.errors import Cancelled, Corrupt, Invalid, NotFound, Unsupported
 from corten.events.job import Job
 from corten.image.compress import compressed
 from corten.image.transfer import ImportOptions, export_tree, import_tar, load, save
@@ -251,6 +251,33 @@ def test_a_wrong_change_is_refused_before_anything_is_read(store: LocalStore) ->
     with pytest.raises(Invalid):
         import_tar(store, stream, ImportOptions(AMD64, changes=("RUN x",)), Job())
     assert stream.tell() == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no tar at all" * 100,
+        b"\x1f\x8b\x08\x00 no gzip",
+        tar_of(**{"manifest.json": b"{"}),
+        tar_of(**{"manifest.json": b'[{"Config":"c.json","Layers":["l.tar"],"RepoTags":["a:b"]}]'}),
+        tar_of(
+            **{
+                "manifest.json": b'[{"Config":"c.json","Layers":["l.tar"],"RepoTags":["a:b"]}]',
+                "c.json": b'{"config":',
+                "l.tar": b"",
+            }
+        ),
+    ],
+    ids=["bytes", "gzip", "manifest", "lacking", "config"],
+)
+def test_a_malformed_archive_is_named_once(store: LocalStore, tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.tar"
+    path.write_bytes(data)
+    with path.open("rb") as file, pytest.raises((Invalid, Corrupt, NotFound)) as caught:
+        load(store, file, Job(), tmp_path / "spool")
+    assert caught.value.message.startswith(str(path))
+    assert str(caught.value).count(str(path)) == 1
+    assert store.images() == []
 
 
 def test_a_tree_is_exported_and_comes_back(store: LocalStore, tmp_path: Path) -> None:
