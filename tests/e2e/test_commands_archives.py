@@ -49,6 +49,23 @@ def test_a_saved_image_is_the_same_after_loading(root: Path, tmp_path: Path, for
     )
 
 
+def test_a_reader_of_save_that_goes_away_is_no_failure(root: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "save", "busybox"],
+        env=environment(root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 141
+    for word in ("Errno", "pipe", "fail", "ERROR", "corten:"):
+        assert word not in said
+
+
 def test_an_archive_through_pipes_and_gzip(root: Path, tmp_path: Path) -> None:
     saved = subprocess.run(
         [*COMMAND, "save", "busybox"], env=environment(root), capture_output=True, check=True

@@ -55,7 +55,8 @@ class Job:
         """A child job for the with-block: Started at its beginning, Finished at its end.
 
         The status is ``failed`` if an exception leaves the block, ``cancelled``
-        for :class:`Cancelled`, else what :meth:`result` set (``done``).
+        for :class:`Cancelled` and where nobody reads the output any more
+        (BrokenPipeError), else what :meth:`result` set (``done``).
 
         Raises: Cancelled: the tree was cancelled before the step began.
         """
@@ -70,7 +71,7 @@ class Job:
         begin = time.monotonic()
         try:
             yield child
-        except Cancelled:
+        except (Cancelled, BrokenPipeError):
             emit(Finished(child.id, "cancelled", "", time.monotonic() - begin))
             raise
         except BaseException as error:

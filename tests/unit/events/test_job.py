@@ -54,6 +54,15 @@ def test_an_error_leaves_a_failed_step_and_passes_on() -> None:
     assert (finished.status, finished.detail) == ("failed", "broken")
 
 
+def test_a_reader_that_went_away_is_no_failure() -> None:
+    job, events = recorded()
+    with pytest.raises(BrokenPipeError), job.step("save", "x"):
+        raise BrokenPipeError(32, "Broken pipe")
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.status, finished.detail) == ("cancelled", "")
+
+
 def test_cancelling_anywhere_stops_the_whole_tree() -> None:
     job, events = recorded()
     with pytest.raises(Cancelled), job.step("build", "x") as step:
