@@ -184,7 +184,19 @@ def test_close_leaves_unfinished_steps_on_the_screen_and_the_cursor_visible() ->
     assert show.rows[-1] == "cancelling…"
     show.view.close()
     assert not show.screen.cursor_hidden
-    assert [row.split()[:3] for row in show.rows] == [["-", "RUN", "x"], ["!", "cancelling…"]]
+    assert [row.split()[:3] for row in show.rows] == [["-", "RUN", "x"]]
+
+
+def test_what_cancelling_said_is_gone_when_all_has_ended() -> None:
+    show = Show(60)
+    show.view.event(Started("1", "", "step", "RUN x"))
+    show.view.note("cancelling… (again to stop at once)")
+    show.view.draw()
+    show.view.event(Finished("1", "cancelled", "", 1.0))
+    show.view.close()
+    assert not any("cancelling" in row for row in show.rows)
+    assert "cancelled" in show.rows[0]
+    assert not show.screen.cursor_hidden
 
 
 def test_a_command_without_steps_writes_nothing() -> None:

@@ -113,13 +113,11 @@ class LiveView:
         self._stream.flush()
 
     def close(self) -> None:
-        """The last frame stays on the screen; the cursor comes back."""
+        """The last frame stays on the screen, without the note; the cursor comes back."""
         for step in list(self._steps):
             self._keep("33", "-", step.title, elapsed(self._clock() - step.begin), step.depth)
         self._steps = Steps()
-        if self._note:
-            self._keep("33", "!", self._note, "", 0)
-            self._note = ""
+        self._note = ""
         self._rest()
 
     def _rest(self) -> None:
