@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Help is not set wider than this."""
+_CREDENTIALS = (
+    "credentials are read from ~/.docker/config.json and podman's auth.json: "
+    "docker login or podman login writes them"
+)
 
 
 class Globals(msgspec.Struct):
@@ -102,7 +106,8 @@ def global_options() -> list[click.Parameter]:
             "global_progress",
             metavar="MODE",
             type=click.Choice(MODES),
-            help="auto (live on a terminal, else plain), plain, json (one object a line), quiet.",
+            help="How to show progress, on standard error (results go to standard output): auto "
+            "(live on a terminal, else plain), plain, json (one object a line), quiet.",
         ),
         option(
             "--storage-driver",
@@ -247,7 +252,11 @@ class UnknownCommand(click.UsageError):
         from difflib import get_close_matches
 
         path = context.command_path
-        super().__init__(f"there is no command {name!r} in {path}", context)
+        unmade = " yet" if name in ("login", "logout") else ""
+        super().__init__(f"there is no command {name!r} in {path}{unmade}", context)
+        if unmade:
+            self.hint = _CREDENTIALS
+            return
         close = get_close_matches(name, list(known), n=3, cutoff=0.6)
         self.hint = f"did you mean {' or '.join(close)}?" if close else f"see {path} --help"
 

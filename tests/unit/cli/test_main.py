@@ -88,6 +88,20 @@ def test_an_unknown_command_names_its_neighbour() -> None:
     assert result.stderr.endswith("hint: see corten --help\n")
 
 
+@pytest.mark.parametrize("name", ["login", "logout"])
+def test_login_is_not_there_yet_and_says_where_credentials_are_read_from(name: str) -> None:
+    result = corten(name, "registry.example")
+    assert result.returncode == 2
+    first, second = result.stderr.splitlines()
+    assert first == f"corten: there is no command {name!r} in corten yet"
+    assert second.startswith("hint: credentials are read from ~/.docker/config.json")
+
+
+def test_help_says_where_progress_and_results_go() -> None:
+    text = " ".join(corten("build", "--help").stdout.split())
+    assert "progress, on standard error (results go to standard output)" in text
+
+
 def test_an_unknown_option_is_one_line_and_a_hint() -> None:
     result = corten("version", "--frmat", "x")
     assert result.returncode == 2
