@@ -20,7 +20,7 @@ from corten.builder.cache import BuildCache
 from corten.dockerfile.errors import DockerfileError
 from corten.errors import Cancelled, CortenError, Invalid, NotFound, StepFailed
 from corten.events.job import Job
-from corten.events.model import Event, Output
+from corten.events.model import Event, Finished, Output, Started
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -466,6 +466,17 @@ def test_a_missing_dockerfile_says_how_to_name_it(one: Workshop) -> None:
         one.build(dockerfile_path=one.context / "Nope")
     assert str(caught.value) == f"there is no Nope in {one.context}"
     assert caught.value.hint == "-f FILE names another Dockerfile"
+
+
+@pytest.mark.parametrize("tags", [(), ("docker.io/example/hello:v1",)])
+def test_the_last_event_has_the_images_id(one: Workshop, tags: tuple[str, ...]) -> None:
+    built = one.build("FROM bb\nRUN true\n", tags=tags)
+    started = [event for event in one.log.events if isinstance(event, Started)][-1]
+    last = one.log.events[-1]
+    assert isinstance(last, Finished)
+    assert (started.id, started.parent, started.kind) == (last.id, "", "image")
+    assert started.name == ("example/hello:v1" if tags else "without a name")
+    assert (last.status, last.detail) == ("done", str(built.result.image_id))
 
 
 def test_unused_build_arguments_are_warned_of(one: Workshop) -> None:

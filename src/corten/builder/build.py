@@ -23,6 +23,7 @@ from corten.dockerfile.parser import parse
 from corten.errors import CortenError, NotFound
 from corten.events.job import Job
 from corten.oci.platform import Platform
+from corten.oci.reference import Reference
 
 if TYPE_CHECKING:
     from corten.runtime.protocols import Executor
@@ -79,7 +80,8 @@ class Equipment(NamedTuple):
 def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
     """Build an image and put it into the store.
 
-    Each step is shown as a step ``build`` of `job`.  The same inputs give the
+    Each step is shown as a step ``build`` of `job`, and what they make as a last step
+    ``image``, whose detail is the image's ID.  The same inputs give the
     same digest, whatever the number of threads, cached or not, as far as RUN
     does what it did before.
 
@@ -114,7 +116,10 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
             config = image_config(plan, _solve(solver, plan, job))
         finally:
             worker.finish()
-        result = store_image(config, stacks, request.tags)
+        names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
+        with job.step("image", names or "without a name") as step:
+            result = store_image(config, stacks, request.tags)
+            step.result("done", str(result.image_id))
     return msgspec.structs.replace(result, warnings=plan.warnings)
 
 

@@ -57,6 +57,9 @@ def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
     DIR is the context: the files that COPY and ADD may take, without those that its
     .dockerignore names.  Stages that do not need each other are built at the same time;
     what did not change since an earlier build is taken from the cache.
+
+    Progress goes to standard error, the result to standard output.  With --progress=json the
+    last event's detail is the image's ID.
     """
     from corten.engine.build import BuildOptions, build
 

@@ -24,6 +24,9 @@ def command(name: str, insecure: bool, quiet: bool) -> None:
 
     Layers are compressed once and sent at the same time; what the registry has already
     is not sent.
+
+    Progress goes to standard error, the result to standard output.  With --progress=json the
+    last event's detail is the digest.
     """
     from corten.engine import transfer
 

@@ -16,6 +16,10 @@ finished   ``status`` (done, cached, failed, cancelled), ``detail``, ``seconds``
 note       ``text``: corten itself has something to say (``id`` is empty)
 ========== ==================================================================================
 
+The last ``finished`` of a command that makes or moves an image has as ``detail`` what came of
+it: the image's ID (build), the manifest's digest (bootstrap, pull, push, copy).  This goes to
+standard error; results, as without ``--progress``, to standard output.
+
 `SCHEMA` says the same as a JSON Schema.
 """
 
