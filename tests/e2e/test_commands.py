@@ -232,6 +232,39 @@ def test_a_terminal_for_the_container(root: Path) -> None:
     assert b"30 90" in terminal.text
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_terminal_is_left_and_joined_again_and_again(root: Path, detached: bool) -> None:
+    def shell(*arguments: str) -> Terminal:
+        return Terminal([*COMMAND, *arguments], environment(root))
+
+    start = ("run", "--name", "shell", "-it", "busybox", "sh")
+    if detached:
+        ok(*start[:1], "-d", *start[1:], root=root)
+    else:
+        with shell(*start) as terminal:
+            terminal.read_until(lambda text: b"#" in text)
+            terminal.type(b"\x10\x11")
+            assert terminal.wait() == 0
+    for turn in range(3):
+        with shell("attach", "shell") as terminal:
+            terminal.type(b"echo $((70 + %d)).\n" % turn)
+            terminal.read_until(lambda text, turn=turn: b"7%d." % turn in text, 10)
+            terminal.type(b"\x10\x11")
+            assert terminal.wait() == 0
+    with shell("attach", "shell") as terminal:
+        terminal.type(b"exit 6\n")
+        assert terminal.wait() == 6
+
+
+def test_what_is_no_terminal_cannot_type_on_the_containers(root: Path) -> None:
+    done = corten("run", "--name", "typist", "-it", "busybox", "sh", root=root)
+    assert done.returncode == 125
+    assert "the input is not a terminal" in done.stderr
+    assert ok("ps", "-aq", root=root) == ""
+    ok("run", "-dit", "--name", "typist", "busybox", "sh", root=root)
+    assert "not a terminal" in corten("attach", "typist", root=root).stderr
+
+
 def test_the_life_of_a_container(root: Path) -> None:
     identity = ok("run", "-d", "--name", "web", "busybox", "sleep", "1000", root=root).strip()
     assert re.fullmatch("[0-9a-f]{64}", identity)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from corten.engine.creation import ContainerOptions, record_of
 from corten.engine.host import Host
 from corten.engine.lookup import image_for
-from corten.errors import Conflict, NotFound
+from corten.errors import Conflict, NotFound, Usage
 from corten.events.job import Job
 from corten.runtime import lifecycle
 from corten.runtime.attach import Attachment, Streams, forwarding
@@ -53,6 +54,8 @@ def run(host: Host, options: ContainerOptions, job: Job, streams: Streams | None
     ``streams.stdin`` is used with ``options.interactive`` only.  Signals to this process go to
     the container.  A container that could not be started is removed again.
     """
+    if options.interactive and options.tty:
+        _check_terminal(streams or Streams())
     record = create(host, options, job)
     try:
         return attend(host, record, streams)
@@ -109,6 +112,12 @@ def _stay(
         return lifecycle.wait(host.runtime, record)
 
 
+def _check_terminal(streams: Streams) -> None:
+    """Raises: Usage: a terminal's input is to come from what is none (its end has no meaning)."""
+    if streams.stdin >= 0 and not os.isatty(streams.stdin):
+        raise Usage("the input is not a terminal", hint="leave out -t, or its input")
+
+
 def start(host: Host, reference: str) -> ContainerRecord:
     """Start a created or stopped container; nothing to do if it runs.  Raises: NotFound."""
     record = host.runtime.containers.get(reference)
@@ -121,6 +130,8 @@ def start_attached(host: Host, reference: str, *, interactive: bool = False) -> 
     """Start a stopped container and stay with it; returns its exit status."""
     record = host.runtime.containers.get(reference)
     streams = Streams() if interactive else Streams(stdin=-1)
+    if record.process.tty:
+        _check_terminal(streams)
     return attend(host, record, streams)
 
 
@@ -135,6 +146,8 @@ def attach(host: Host, reference: str, *, stdin: bool = True) -> int:
             f"container {record.name} is not running", hint=f"corten start -a {record.name}"
         )
     streams = Streams() if stdin and record.interactive else Streams(stdin=-1)
+    if record.process.tty:
+        _check_terminal(streams)
     attachment = Attachment(host.runtime.directory(record))
     status = _stay(host, record, attachment, streams)
     return 0 if status is None else status

@@ -88,7 +88,7 @@ class Attachment:
         """Move bytes both ways until the container's output ends.
 
         With `tty` the terminal at ``streams.stdin`` is put in raw mode meanwhile and its size
-        followed.  Returns False if the user typed the detach keys.
+        followed.  Returns False if the user typed the detach keys or that terminal hung up.
         """
         keys = _DetachKeys() if tty else None
         with self._terminal(streams.stdin) if tty else contextlib.nullcontext():
@@ -122,6 +122,8 @@ class Attachment:
             data = b""  # A terminal that hung up.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError, OSError):
             if not data:
+                if keys is not None:
+                    return False
                 poll.unregister(fd)
                 self._socket.shutdown(socket.SHUT_WR)
             elif keys is None:
@@ -146,13 +148,16 @@ class Attachment:
         def resize(*_: object) -> None:
             self.resize(*window_size(fd))
 
-        tty.setraw(fd)
+        # What was typed ahead is kept.
+        tty.setraw(fd, termios.TCSADRAIN)
         try:
             resize()
             with handling({signal.SIGWINCH: resize}):
                 yield
         finally:
-            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+            # It may have hung up.
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 class _DetachKeys:

@@ -139,10 +139,12 @@ def _conmon(runtime: Runtime, record: ContainerRecord, directory: Path) -> list[
     command += ["--exit-command", program]
     for argument in arguments:
         command += ["--exit-command-arg", argument]
-    if record.interactive:
-        command.append("--stdin")
     if record.process.tty:
+        # Its input goes over the terminal.  With --stdin conmon would close that, and
+        # with it all output, when the first client goes: nobody could attach again.
         command.append("--terminal")
+    elif record.interactive:
+        command.append("--stdin")
     return command
 
 

@@ -85,6 +85,29 @@ def test_input_is_passed_and_its_end_too(monitor: Monitor) -> None:
     assert received == [b"typed"]
 
 
+def test_a_terminal_that_hangs_up_leaves_the_container_running(monitor: Monitor) -> None:
+    ours, theirs = pty.openpty()
+    with Attachment(monitor.directory) as attachment, monitor.accept() as peer:
+        ended: list[bool] = []
+
+        def terminal() -> None:
+            ended.append(attachment.relay(Streams(theirs, theirs, theirs), tty=True))
+
+        thread = threading.Thread(target=terminal)
+        sizes = os.open(monitor.directory / "ctl", os.O_RDONLY | os.O_NONBLOCK)
+        thread.start()
+        while not read_some(sizes):
+            pass
+        os.write(ours, b"x")
+        peer.settimeout(5)
+        assert peer.recv(10) == b"x"
+        os.close(ours)
+        thread.join(5)
+        os.close(sizes)
+    os.close(theirs)
+    assert ended == [False]
+
+
 def test_a_reader_that_went_away_does_not_stop_the_container(monitor: Monitor) -> None:
     reading, writing = os.pipe()
     os.close(reading)
