@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,10 @@ def test_a_terminal_for_the_container(root: Path) -> None:
     assert b"30 90" in terminal.text
 
 
+def contains(wanted: bytes, text: bytes) -> bool:
+    return wanted in text
+
+
 @pytest.mark.parametrize("detached", [False, True])
 def test_a_terminal_is_left_and_joined_again_and_again(root: Path, detached: bool) -> None:
     def shell(*arguments: str) -> Terminal:
@@ -248,7 +253,7 @@ def test_a_terminal_is_left_and_joined_again_and_again(root: Path, detached: boo
     for turn in range(3):
         with shell("attach", "shell") as terminal:
             terminal.type(b"echo $((70 + %d)).\n" % turn)
-            terminal.read_until(lambda text, turn=turn: b"7%d." % turn in text, 10)
+            terminal.read_until(partial(contains, b"7%d." % turn), 10)
             terminal.type(b"\x10\x11")
             assert terminal.wait() == 0
     with shell("attach", "shell") as terminal:
@@ -329,3 +334,17 @@ def test_info_says_which_driver_and_why(root: Path) -> None:
     text = ok("info", root=root)
     assert f"StorageDriver: {driver}\n" in text
     assert re.search(r"^StorageDriverReason: \w", text, re.MULTILINE)
+
+
+def test_a_reader_that_has_enough_ends_the_container(root: Path) -> None:
+    command = " ".join([*COMMAND, "run", "--rm", "--network=none", "busybox", "yes"])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"],
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("y\n", "", 141)
+    assert ok("ps", "-aq", root=root) == ""

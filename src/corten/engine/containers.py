@@ -61,7 +61,8 @@ def run(host: Host, options: ContainerOptions, job: Job, streams: Streams | None
         return attend(host, record, streams)
     except BaseException:
         if lifecycle.state(host.runtime, record).status is Status.CREATED:
-            remove(host, record.id, force=True, volumes=True)
+            with contextlib.suppress(NotFound):
+                remove(host, record.id, force=True, volumes=True)
         raise
 
 
@@ -87,7 +88,14 @@ def attend(host: Host, record: ContainerRecord, streams: Streams | None = None) 
     with lifecycle.attended(host.runtime, record):
         attachment = lifecycle.start(host.runtime, record, rootfs_of(host, record), attach=True)
         assert attachment is not None
-        status = _stay(host, record, attachment, streams)
+        gone = None
+        try:
+            status = _stay(host, record, attachment, streams)
+        except BrokenPipeError as error:
+            # As with any command in a pipe whose reader went: it ends.
+            gone = error
+            lifecycle.stop(host.runtime, record, 0)
+            status = lifecycle.wait(host.runtime, record)
         if status is None:
             return 0
         # conmon starts its exit command about now: it has to find us still attending.
@@ -95,6 +103,8 @@ def attend(host: Host, record: ContainerRecord, streams: Streams | None = None) 
             lifecycle.settle(host.runtime, record)
         if record.auto_remove:
             remove(host, record.id, volumes=True)
+    if gone is not None:
+        raise gone
     return status
 
 

@@ -95,6 +95,8 @@ def info(host: Host) -> dict[str, object]:
     try:
         report = probe(host.root, host.settings.storage_driver)
     except (Denied, Unsupported) as error:
+        if host.settings.storage_driver:
+            raise
         report = Report("none", f"{error.message} ({error.hint})" if error.hint else error.message)
     states = [
         lifecycle.state(host.runtime, record).status for record in host.runtime.containers.walk()

@@ -89,6 +89,8 @@ class Attachment:
 
         With `tty` the terminal at ``streams.stdin`` is put in raw mode meanwhile and its size
         followed.  Returns False if the user typed the detach keys or that terminal hung up.
+
+        Raises: BrokenPipeError: nobody reads our output any more (head(1) has enough).
         """
         keys = _DetachKeys() if tty else None
         with self._terminal(streams.stdin) if tty else contextlib.nullcontext():
@@ -216,7 +218,5 @@ def window_size(fd: int) -> tuple[int, int]:
 
 
 def _write_all(fd: int, data: memoryview) -> None:
-    # Whoever reads our output may go away (head(1)): the container goes on.
-    with contextlib.suppress(BrokenPipeError):
-        while data:
-            data = data[os.write(fd, data) :]
+    while data:
+        data = data[os.write(fd, data) :]

@@ -223,7 +223,9 @@ def _hint(status: int, host: str) -> str:
     if status == 404:
         return "check that name and tag are right"
     if status == 401:
-        return f"log in to {host} first (docker login, podman login), or check that the name is right"
+        return (
+            f"log in to {host} first (docker login, podman login), or check that the name is right"
+        )
     if status == 403:
         return f"the account used for {host} may not do this"
     if status == 429:
