@@ -61,7 +61,13 @@ def benchmarks(
 ) -> Iterator[tuple[str, dict[str, Cost]]]:
     """Each kind of work with what it costs each peer."""
     context = ten_steps(folder / "ten")
-    yield "run --rm BASE true", each(peers, times, lambda p: p.run("--network=none", BASE, "true"))
+    # The dockerd of this benchmark has no bridge: it must not touch the machine's packet filter.
+    bridged = [peer for peer in peers if peer.name != "docker"]
+    yield "run --rm BASE true", each(bridged, times, lambda p: p.run(BASE, "true"))
+    yield (
+        "run --rm --network=none …",
+        each(peers, times, lambda p: p.run("--network=none", BASE, "true")),
+    )
     yield (
         "build, ten steps, cold",
         each(peers, times, lambda p: p.build(context, "localhost/ten", "--no-cache")),
