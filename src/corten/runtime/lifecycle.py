@@ -122,6 +122,9 @@ def _abandon(runtime: Runtime, record: ContainerRecord) -> None:
     with contextlib.suppress(Exception):
         _force_end(runtime, record)
     _settle(runtime, record)
+    if cgroup_mode() is not CgroupMode.NONE:
+        # A crun that fails early forgets the container, but not always its control group.
+        kill_group(record.id)
     kill_monitor(runtime, record)
     forget_start(runtime.directory(record))
 
