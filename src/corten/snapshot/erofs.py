@@ -53,6 +53,7 @@ class ErofsSnapshotter(StackingSnapshotter):
                 root_metadata(tree.explicit_root),
                 hashlib.sha256(index).hexdigest(),
                 size,
+                tree.links,
             )
             self._holdings.publish(draft, diff_id, record)
 

@@ -33,6 +33,7 @@ class TreeFeed:
     def end(self) -> None:
         """There are no more bytes.  Raises: Invalid: the tar ends in the middle."""
         self._scanner.finish()
+        self._tree.complete()
 
     def finish(self, diff_id: Digest, tar: Path) -> None:
         """All bytes were fed and lie in `tar`.  Raises: Invalid, as `end`; what applying raises."""
@@ -62,6 +63,7 @@ def read_tree(tar: Path) -> LayerTree:
         with tar.open("rb") as file:
             for entry, offset, _ in read_members(file.fileno()):
                 tree.add(entry, offset)
+            tree.complete()
     except FileNotFoundError:
         raise NotFound(f"there is no layer tar at {tar}") from None
     return tree

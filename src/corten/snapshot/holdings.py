@@ -24,6 +24,7 @@ import msgspec
 
 from corten.errors import Conflict, Corrupt, Invalid, NotFound
 from corten.oci.digest import Digest
+from corten.snapshot.links import ForeignLink
 from corten.snapshot.protocols import Snapshot
 from corten.snapshot.removal import remove_tree
 from corten.snapshot.skeleton import NAME as SKELETON
@@ -49,7 +50,8 @@ class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``checksum`` is the SHA-256 of the index (erofs), ``data_size`` the size of the
     file that the index points into; ``root`` is None where the layer leaves the
-    root directory alone.
+    root directory alone.  ``links`` are names for files of the layers below, which
+    whoever stacks the layer has to add (:mod:`corten.snapshot.links`).
     """
 
     driver: str
@@ -57,6 +59,7 @@ class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     root: RootMetadata | None = None
     checksum: str = ""
     data_size: int = 0
+    links: tuple[ForeignLink, ...] = ()
 
 
 class _SnapshotRecord(msgspec.Struct, frozen=True):

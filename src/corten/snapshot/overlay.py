@@ -30,7 +30,12 @@ class OverlaySnapshotter(StackingSnapshotter):
             target.mkdir(mode=0o755)
             extract(tree, tar, target)
             _sync_file_system(target)
-            record = LayerRecord(self.driver, tree.whiteouts, root_metadata(tree.explicit_root))
+            record = LayerRecord(
+                self.driver,
+                tree.whiteouts,
+                root_metadata(tree.explicit_root),
+                links=tree.links,
+            )
             self._holdings.publish(draft, diff_id, record)
 
     def _lower(self, diff_id: Digest) -> tuple[tuple[Mount, ...], str]:

@@ -8,7 +8,8 @@ Rules: a later member replaces an earlier one; a directory on a directory only
 sets its metadata; a hard link names what its target is at that moment; missing
 parents appear with mode 0755, owned by root; a parent that is a symlink of the
 same layer is followed as if the layer's root were ``/``.  Whiteouts hide what
-lower layers have, never what this layer has.
+lower layers have, never what this layer has.  A hard link to what this layer does
+not have is *foreign*: it names a file of the layers below, which are not known here.
 Spec: OCI image, layer.md, "Applying Changesets" and "Whiteouts".
 """
 
@@ -20,6 +21,7 @@ import msgspec
 
 from corten.archive.entry import NO_XATTRS, Entry, show
 from corten.errors import Invalid, Unsupported
+from corten.snapshot.links import MAX_LINKS, ForeignLink
 
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
@@ -72,7 +74,8 @@ class LayerTree:
 
     ``explicit_root`` is the entry that set the root directory's metadata, if one
     did; ``whiteouts`` tells that something of lower layers is hidden; ``sparse``
-    lists the nodes whose data has holes.
+    lists the nodes whose data has holes.  After :meth:`complete`, ``links`` lists the
+    foreign hard links, which stand in the tree no longer.
     """
 
     def __init__(self) -> None:
@@ -80,7 +83,9 @@ class LayerTree:
         self.explicit_root: Entry | None = None
         self.whiteouts = False
         self.sparse: list[Node] = []
+        self.links: tuple[ForeignLink, ...] = ()
         self.members = 0
+        self._foreign = 0
         self._weight = 0
         self._sparse_size = 0
         # Directories by their path as members write it; forgotten whenever one goes away.
@@ -119,6 +124,25 @@ class LayerTree:
             raise Unsupported(
                 f"the layer has more than {MAX_MEMBERS} members or {MAX_WEIGHT} bytes of metadata"
             )
+
+    def complete(self) -> None:
+        """There are no more members: take the foreign links out of the tree, into ``links``."""
+        if not self._foreign:
+            return
+        found: list[ForeignLink] = []
+        todo = [(b"", self.root)]
+        while todo:
+            path, above = todo.pop()
+            assert above.children is not None
+            for name, child in list(above.children.items()):
+                full = path + name
+                if child.children is not None:
+                    todo.append((full + b"/", child))
+                elif child.entry.kind == "link":
+                    del above.children[name]
+                    if child.entry.linkname != full:  # a link to itself leaves it as it is
+                        found.append(ForeignLink(full, child.entry.linkname))
+        self.links = tuple(sorted(found))
 
     def _take_sparse(self, node: Node) -> None:
         self.sparse.append(node)
@@ -204,16 +228,23 @@ class LayerTree:
             present.opaque = True
 
     def _target(self, entry: Entry) -> Node:
-        """The node that a hard link names."""
+        """The node that a hard link names; one of kind "link" if only lower layers can have it."""
         parts = clean(entry.linkname, entry.name)
-        base = parts.pop() if parts else b""
-        directory = self._walk(parts, entry, create=False)
-        node = directory.children.get(base) if directory and directory.children else None
+        if not parts:
+            raise Invalid(f"{show(entry.name)} is a hard link to a directory")
+        base = parts.pop()
+        directories, path, found = self._walk(parts, entry, create=False)
+        children = directories[-1].children if found else None
+        node = children.get(base) if children else None
+        if node is None and not any(directory.opaque for directory in directories):
+            for part in (*path, base):
+                _check_part(part, entry)
+            self._foreign += 1
+            if self._foreign > MAX_LINKS:
+                raise Unsupported(f"the layer has more than {MAX_LINKS} hard links to lower layers")
+            return Node(msgspec.structs.replace(entry, linkname=b"/".join([*path, base])))
         if node is None or node.whiteout:
-            raise Invalid(
-                f"{show(entry.name)} is a hard link to {show(entry.linkname)}, "
-                "which is not in the layer before it"
-            )
+            raise _no_target(entry)
         if node.children is not None:
             raise Invalid(f"{show(entry.name)} is a hard link to a directory")
         return node
@@ -224,13 +255,18 @@ class LayerTree:
         return children
 
     def _directory_node(self, parts: list[bytes], entry: Entry) -> Node:
-        node = self._walk(parts, entry, create=True)
-        assert node is not None
-        return node
+        return self._walk(parts, entry, create=True)[0][-1]
 
-    def _walk(self, parts: list[bytes], entry: Entry, *, create: bool) -> Node | None:
-        """The directory at `parts`, missing ones made if `create`, else None."""
+    def _walk(
+        self, parts: list[bytes], entry: Entry, *, create: bool
+    ) -> tuple[list[Node], list[bytes], bool]:
+        """Go to the directory at `parts`; missing ones are made if `create`.
+
+        Returns the directories from the root down, the path without symlinks, and
+        whether it was found: if not, the directories end early.
+        """
         stack = [self.root]
+        path: list[bytes] = []
         todo = parts[::-1]
         hops = 0
         while todo:
@@ -238,8 +274,9 @@ class LayerTree:
             if part in (b"", b"."):
                 continue
             if part == b"..":  # only symlinks bring these; above the root is the root
-                if len(stack) > 1:
+                if path:
                     stack.pop()
+                    path.pop()
                 continue
             _check_part(part, entry)
             children = stack[-1].children
@@ -247,7 +284,9 @@ class LayerTree:
             child = children.get(part)
             if child is None or child.whiteout:
                 if not create:
-                    return None
+                    if child is not None:
+                        raise _no_target(entry)
+                    return stack, _cleaned([*path, part, *reversed(todo)]), False
                 child = Node(_PARENT, 0, {}, opaque=child is not None)
                 children[part] = child
                 self.members += 1
@@ -257,13 +296,14 @@ class LayerTree:
                     raise Invalid(f"{show(entry.name)} goes through too many symlinks")
                 target = child.entry.linkname
                 if target.startswith(b"/"):
-                    stack = [self.root]
+                    stack, path = [self.root], []
                 todo.extend(reversed(target.split(b"/")))
                 continue
             elif child.children is None:
                 raise Invalid(f"{show(entry.name)}: {show(part)} is not a directory")
             stack.append(child)
-        return stack[-1]
+            path.append(part)
+        return stack, path, True
 
     def _checked_xattrs(self, entry: Entry) -> Entry:
         """`entry` with the attributes that a file system here can keep.  Raises: Invalid."""
@@ -284,6 +324,24 @@ class LayerTree:
 
 def _keepable(key: str) -> bool:
     return key in _ACLS or (key.startswith(_NAMESPACES) and not key.endswith("."))
+
+
+def _no_target(entry: Entry) -> Invalid:
+    return Invalid(
+        f"{show(entry.name)} is a hard link to {show(entry.linkname)}, "
+        "which the layer has removed before it"
+    )
+
+
+def _cleaned(parts: list[bytes]) -> list[bytes]:
+    """`parts` without ``.`` and ``..``; above the root is the root."""
+    kept: list[bytes] = []
+    for part in parts:
+        if part == b"..":
+            del kept[-1:]
+        elif part not in (b"", b"."):
+            kept.append(part)
+    return kept
 
 
 def _check_part(part: bytes, entry: Entry) -> None:

@@ -1,0 +1,20 @@
+"""Hard links of a layer to files of the layers below it, as they are kept."""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_LINKS = 65536
+"""The most foreign links that a layer may have."""
+
+
+class ForeignLink(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """A name of this layer for a file that only a lower layer has.
+
+    Both are paths from the layer's root, cleaned (no ``.``, ``..``, ``//``, no slash
+    around).  ``target`` is looked up in the stack of the layers below, without this
+    one; symlinks of this layer were followed, those of lower layers still may be in it.
+    """
+
+    name: bytes
+    target: bytes
