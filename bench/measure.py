@@ -6,6 +6,7 @@ import os
 import resource
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,26 +14,33 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """Seconds of wall time and of CPU (user and system)."""
+    """Seconds of wall time and of CPU (user and system), and peak memory in MiB (0: not known)."""
 
     wall: float
     cpu: float
+    peak: float = 0
+
+
+peaks: list[int] = []
+"""KiB of resident memory that each command at most had, in order; clear it when you like."""
 
 
 def run(args: Sequence[str | Path], env: dict[str, str] | None = None) -> str:
     """Run a command that has to succeed; returns its output."""
-    done = subprocess.run(
-        [str(arg) for arg in args],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
-    if done.returncode:
-        raise SystemExit(
-            f"{' '.join(map(str, args))}: exit {done.returncode}\n{done.stderr[-2000:]}"
-        )
-    return done.stdout
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with subprocess.Popen(
+            [str(arg) for arg in args], stdout=out, stderr=err, env={**os.environ, **(env or {})}
+        ) as process:
+            # Unlike wait(), this tells what this very process and its children used.
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        peaks.append(usage.ru_maxrss)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            said = err.read().decode(errors="replace")[-2000:]
+            raise SystemExit(f"{' '.join(map(str, args))}: exit {process.returncode}\n{said}")
+        return out.read().decode(errors="replace")
 
 
 def children_cpu() -> float:

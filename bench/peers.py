@@ -73,6 +73,21 @@ def podman(folder: Path) -> Peer | None:
     return peer
 
 
+def buildah(folder: Path) -> Peer | None:
+    """Debian's buildah, which builds and pushes and does not run."""
+    if shutil.which("buildah") is None:
+        return None
+    likeness = podman(folder)
+    if likeness is None:
+        return None
+    command = ["buildah", *(arg for arg in likeness.command[1:] if not arg.startswith("--log"))]
+    peer = Peer("buildah", command)
+    peer.env = likeness.env
+    peer.build_flags = [flag for flag in likeness.build_flags if flag != "-q"] + ["-q"]
+    peer.push_flags = likeness.push_flags
+    return peer
+
+
 @contextlib.contextmanager
 def docker(folder: Path) -> Iterator[Peer | None]:
     """Debian's dockerd for the time of the block, or None where it is not installed."""
@@ -116,12 +131,16 @@ def _family(pid: int) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def registry(folder: Path, port: int) -> Iterator[str]:
-    """Debian's docker-registry for the time of the block: the same server for every client."""
+def registry(folder: Path, port: int, *, counting: bool = False) -> Iterator[str]:
+    """Debian's docker-registry for the time of the block: the same server for every client.
+
+    If `counting`, ``folder/log`` gets a line for each request.
+    """
     folder.mkdir()
+    quiet = str(not counting).lower()
     configuration = folder / "config.yml"
     configuration.write_text(
-        f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
+        f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: {quiet}}}}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
         f"http: {{addr: 127.0.0.1:{port}}}\n"
     )
