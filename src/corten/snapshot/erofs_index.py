@@ -43,7 +43,6 @@ _INLINE = 1 | 2 << 1
 _INODE = struct.Struct("<HHHHQIIIIqII16x")
 _DIRENT = struct.Struct("<QHBx")
 _XATTR = struct.Struct("<BBH")
-_OPAQUE = {"trusted.overlay.opaque": b"y"}
 _XATTR_PREFIXES = (("user.", 1), ("trusted.", 4), ("security.", 6))
 _ACLS = {"system.posix_acl_access": 2, "system.posix_acl_default": 3}
 
@@ -157,7 +156,8 @@ class _Writer:
         entry = node.entry
         inodes = self.inodes
         position = len(inodes)
-        area = _xattr_area(entry, {**entry.xattrs, **_OPAQUE} if node.opaque else entry.xattrs)
+        marks = node.marks
+        area = _xattr_area(entry, {**entry.xattrs, **marks} if marks else entry.xattrs)
         layout, tail = _PLAIN, b""
         size, address = 0, _NO_BLOCK
         if entry.kind == "file":

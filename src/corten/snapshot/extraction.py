@@ -21,7 +21,6 @@ from corten.system.xattr import write_xattrs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPAQUE = {"trusted.overlay.opaque": b"y"}
 
 
 def extract(tree: LayerTree, tar: Path, target: Path) -> None:
@@ -130,8 +129,7 @@ class _Extraction:
             os.close(fd)
 
     def _finish_directory(self, node: Node, here: int) -> None:
-        if node.opaque:
-            write_xattrs(here, _OPAQUE)
+        write_xattrs(here, node.marks)
         _set_metadata(node.entry, here)
 
 

@@ -48,13 +48,16 @@ class Node(msgspec.Struct, gc=False):
     """A file of the tree; two names for one node are a hard link.
 
     ``offset`` is where its data begins in the tar.  ``children`` is None for what
-    is not a directory.  ``nid`` and ``nlink`` belong to whoever writes the tree out.
+    is not a directory; ``opaque`` one shows nothing of lower layers; one that is
+    ``hiding`` has whiteouts in it (known when the tree is complete).  ``nid`` and
+    ``nlink`` belong to whoever writes the tree out.
     """
 
     entry: Entry
     offset: int = 0
     children: dict[bytes, Node] | None = None
     opaque: bool = False
+    hiding: bool = False
     nid: int = 0
     nlink: int = 0
 
@@ -63,6 +66,21 @@ class Node(msgspec.Struct, gc=False):
         """Whether it hides a name of the layers below: a character device 0/0."""
         entry = self.entry
         return entry.kind == "char" and entry.major == 0 and entry.minor == 0
+
+    @property
+    def marks(self) -> dict[str, bytes]:
+        """The attributes that tell overlayfs what a directory of a layer does.
+
+        overlayfs looks for whiteouts only in directories that it merges, or that
+        say where they came from (with an empty answer: unknown).  Without that one,
+        whiteouts in a directory that no lower layer has would be listed.
+        """
+        found = {}
+        if self.opaque:
+            found["trusted.overlay.opaque"] = b"y"
+        if self.hiding:
+            found["trusted.overlay.origin"] = b""
+        return found
 
 
 _PARENT = Entry(b"", "directory", 0o755)
@@ -126,22 +144,23 @@ class LayerTree:
             )
 
     def complete(self) -> None:
-        """There are no more members: take the foreign links out of the tree, into ``links``."""
-        if not self._foreign:
+        """There are no more members: take foreign links out, mark directories with whiteouts."""
+        if not (self._foreign or self.whiteouts):
             return
         found: list[ForeignLink] = []
         todo = [(b"", self.root)]
         while todo:
             path, above = todo.pop()
-            assert above.children is not None
-            for name, child in list(above.children.items()):
-                full = path + name
+            children = above.children or {}
+            for name, child in list(children.items()):
                 if child.children is not None:
-                    todo.append((full + b"/", child))
+                    todo.append((path + name + b"/", child))
                 elif child.entry.kind == "link":
-                    del above.children[name]
-                    if child.entry.linkname != full:  # a link to itself leaves it as it is
-                        found.append(ForeignLink(full, child.entry.linkname))
+                    del children[name]
+                    if child.entry.linkname != path + name:  # to itself: leaves it as it is
+                        found.append(ForeignLink(path + name, child.entry.linkname))
+                elif child.whiteout:
+                    above.hiding = True
         self.links = tuple(sorted(found))
 
     def _take_sparse(self, node: Node) -> None:
