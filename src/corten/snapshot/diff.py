@@ -15,7 +15,7 @@ from pathlib import Path
 from corten.archive.entry import NO_XATTRS, Entry, Kind, show
 from corten.archive.tar_writer import TarWriter
 from corten.errors import Conflict, Invalid, Unavailable, Unsupported
-from corten.snapshot.holdings import RootMetadata
+from corten.snapshot.stacks import RootMetadata
 from corten.snapshot.tree import OPAQUE_MARK, WHITEOUT_PREFIX
 from corten.system.xattr import read_xattrs
 

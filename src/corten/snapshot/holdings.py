@@ -3,46 +3,34 @@
 ROOT/layers/DRIVER/HEX        one applied layer; ``layer.json`` describes it
 ROOT/snapshots/KEY            one snapshot; ``snapshot.json``, and ``upper``, ``work``
                               unless it is read-only
+ROOT/stacks/DRIVER/HEX        what belongs to a stack of layers: :mod:`corten.snapshot.stacks`
 
-A directory is made under another name and renamed, so a half-made one is never
-seen; going away it is renamed first.  Both are locked while somebody works in
-them, so what a crash left behind can be told from them.  Only their owner can get
-into ``layers``: files in it may be set-user-id.
+All appear whole and go whole (:mod:`corten.snapshot.drafts`).  Only their owner can
+get into ``layers``: files in it may be set-user-id.
 """
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from corten.errors import Conflict, Corrupt, Invalid, NotFound
 from corten.oci.digest import Digest
+from corten.snapshot.drafts import listed, own_draft, remove_whole, rename_draft, sweep
 from corten.snapshot.links import ForeignLink
 from corten.snapshot.protocols import Snapshot
-from corten.snapshot.removal import remove_tree
 from corten.snapshot.skeleton import NAME as SKELETON
+from corten.snapshot.stacks import RootMetadata, StackHoldings
 from corten.system.durable import sync_directory, write_durably
 from corten.system.locks import locked as file_locked
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_DRAFT = ".new-"
-_DOOMED = ".old-"
-
-
-class RootMetadata(msgspec.Struct, frozen=True):
-    """Metadata that a layer gives to the root directory.  Times in nanoseconds."""
-
-    mode: int
-    uid: int
-    gid: int
-    mtime_ns: int
 
 
 class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +63,7 @@ class Holdings:
         self.driver = driver
         self.layers = root / "layers" / driver
         self.snapshots = root / "snapshots"
+        self.stacks = StackHoldings(root, driver)
 
     def layer(self, diff_id: Digest) -> Path:
         """Where the layer is or would be."""
@@ -100,14 +89,14 @@ class Holdings:
     def draft(self) -> Iterator[Path]:
         """A directory to make a layer in; gone at the end of the block unless published."""
         self._make_layers()
-        with _own(self.layers, _DRAFT) as path:
+        with own_draft(self.layers) as path:
             path.chmod(0o755)
             yield path
 
     def publish(self, draft: Path, diff_id: Digest, record: LayerRecord) -> None:
         """Turn a finished draft into the layer; if it is there already, drop the draft."""
         write_durably(draft / "layer.json", msgspec.json.encode(record))
-        if _rename(draft, self.layer(diff_id)):
+        if rename_draft(draft, self.layer(diff_id)):
             sync_directory(self.layers)
 
     def add_snapshot(self, snapshot: Snapshot, root: RootMetadata | None) -> Path:
@@ -118,7 +107,7 @@ class Holdings:
         layers = tuple(str.__str__(layer) for layer in snapshot.layers)
         record = _SnapshotRecord(self.driver, layers, snapshot.readonly)
         self.snapshots.mkdir(parents=True, exist_ok=True)
-        with _own(self.snapshots, _DRAFT) as draft:
+        with own_draft(self.snapshots) as draft:
             if not snapshot.readonly:
                 (draft / "work").mkdir(mode=0o700)
                 upper = draft / "upper"
@@ -130,7 +119,7 @@ class Holdings:
                 else:
                     upper.chmod(0o755)
             (draft / "snapshot.json").write_bytes(msgspec.json.encode(record))
-            if not _rename(draft, path):
+            if not rename_draft(draft, path):
                 raise Conflict(f"a snapshot {snapshot.key} exists already")
         return path
 
@@ -150,7 +139,7 @@ class Holdings:
 
     def walk_snapshots(self) -> Iterator[Snapshot]:
         """All snapshots of this driver, by key."""
-        for path in _listed(self.snapshots):
+        for path in listed(self.snapshots):
             record = _read_snapshot(path)
             if record is not None and record.driver == self.driver:
                 layers = tuple(Digest(text) for text in record.layers)
@@ -158,7 +147,7 @@ class Holdings:
 
     def remove_snapshot(self, key: str) -> None:
         """Forget a snapshot, if there is one."""
-        _remove(self._snapshot_path(key))
+        remove_whole(self._snapshot_path(key))
 
     @contextmanager
     def locked(self, *, exclusive: bool) -> Iterator[None]:
@@ -177,13 +166,14 @@ class Holdings:
                 keep.update(layer.encoded for layer in snapshot.layers)
             unused = [
                 path
-                for path in _listed(self.layers)
+                for path in listed(self.layers)
                 if path.name not in keep and _applied(path) < before
             ]
             for path in unused:
-                _remove(path)
-        for directory in (self.layers, self.snapshots):
-            _sweep(directory)
+                remove_whole(path)
+            self.stacks.prune(self.has_layer)
+        for directory in (self.layers, self.snapshots, self.stacks.path):
+            sweep(directory)
         return len(unused)
 
     def _make_layers(self) -> None:
@@ -205,89 +195,9 @@ def _read_snapshot(path: Path) -> _SnapshotRecord | None:
         raise Corrupt(f"the record of snapshot {path.name} is damaged: {error}") from error
 
 
-@contextmanager
-def _own(parent: Path, prefix: str) -> Iterator[Path]:
-    """A locked directory in `parent` for the block, in the end removed with all in it."""
-    while True:
-        path = parent / f"{prefix}{os.urandom(8).hex()}"
-        path.mkdir(mode=0o700)
-        fd = _open_locked(path)
-        if fd is not None:
-            break
-    try:
-        yield path
-    finally:
-        try:
-            remove_tree(path)
-        finally:
-            os.close(fd)
-
-
-def _open_locked(path: Path) -> int | None:
-    """A descriptor that holds the lock of a new directory; None: a sweep was faster."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if path.exists():
-            return fd
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
-
-
 def _applied(path: Path) -> float:
     """When the layer was applied (epoch seconds); what is half removed was so long ago."""
     try:
         return (path / "layer.json").stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _listed(directory: Path) -> list[Path]:
-    try:
-        paths = sorted(directory.iterdir())
-    except FileNotFoundError:
-        return []
-    return [path for path in paths if not path.name.startswith(".") and path.name != SKELETON]
-
-
-def _rename(draft: Path, path: Path) -> bool:
-    try:
-        draft.rename(path)
-    except OSError:
-        if not path.exists():
-            raise
-        return False
-    return True
-
-
-def _remove(path: Path) -> None:
-    if not path.exists():
-        return
-    with _own(path.parent, _DOOMED) as doomed, suppress(FileNotFoundError):
-        path.rename(doomed / path.name)  # else somebody else removes it
-
-
-def _sweep(directory: Path) -> None:
-    """Remove drafts and doomed directories that nobody holds any more."""
-    if not directory.is_dir():
-        return
-    for path in directory.iterdir():
-        if path.name.startswith((_DRAFT, _DOOMED)):
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            else:
-                remove_tree(path)
-            finally:
-                os.close(fd)

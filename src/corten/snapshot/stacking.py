@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from corten.errors import Usage
 from corten.oci.digest import Digest
-from corten.snapshot.holdings import Holdings, RootMetadata
+from corten.snapshot.holdings import Holdings
 from corten.snapshot.protocols import Mount, Snapshot
 from corten.snapshot.skeleton import skeleton
+from corten.snapshot.stacks import RootMetadata
 
 if TYPE_CHECKING:
     from corten.archive.entry import Entry

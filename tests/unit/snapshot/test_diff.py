@@ -10,8 +10,8 @@ import pytest
 
 from corten.errors import Invalid, Unavailable, Unsupported
 from corten.snapshot.diff import write_diff
-from corten.snapshot.holdings import RootMetadata
 from corten.snapshot.removal import remove_tree
+from corten.snapshot.stacks import RootMetadata
 from support.tars import entries, scan
 
 UID, GID = os.getuid(), os.getgid()

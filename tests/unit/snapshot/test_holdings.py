@@ -12,8 +12,10 @@ import pytest
 
 from corten.errors import Conflict, Corrupt, Invalid, NotFound
 from corten.oci.digest import Digest
-from corten.snapshot.holdings import Holdings, LayerRecord, RootMetadata, _open_locked
+from corten.snapshot.drafts import open_locked
+from corten.snapshot.holdings import Holdings, LayerRecord
 from corten.snapshot.protocols import Snapshot
+from corten.snapshot.stacks import RootMetadata
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 
@@ -146,7 +148,7 @@ def test_new_directory_that_a_sweep_took_away_is_made_again(tmp_path: Path) -> N
     found: list[int | None] = []
     sweeping = os.open(path, os.O_RDONLY)
     fcntl.flock(sweeping, fcntl.LOCK_EX)
-    other = threading.Thread(target=lambda: found.append(_open_locked(path)))
+    other = threading.Thread(target=lambda: found.append(open_locked(path)))
     other.start()
     path.rmdir()
     os.close(sweeping)
