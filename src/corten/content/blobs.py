@@ -13,10 +13,11 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from io import FileIO
 from pathlib import Path
 
+from corten.content.claims import claim_file
 from corten.content.ingest import FileIngest, open_partial, storage_error, sweep_partials
 from corten.errors import Invalid, NotFound, Unsupported
 from corten.oci import media
@@ -138,6 +139,17 @@ class BlobDirectory:
         except OSError as error:
             raise storage_error(error, "begin a blob") from error
         return FileIngest(file, fd, descriptor, self._publish)
+
+    def claim(self, digest: Digest) -> AbstractContextManager[object] | None:
+        """The right to bring the blob (see `Claims`); None: another has it.  Raises: Unavailable."""
+        try:
+            try:
+                return claim_file(self._ingest, digest)
+            except FileNotFoundError:
+                self.prepare()
+                return claim_file(self._ingest, digest)
+        except OSError as error:
+            raise storage_error(error, "begin a blob") from error
 
     def put(self, data: bytes, media_type: str = media.OCTET_STREAM) -> Descriptor:
         """Store a small blob.  Raises: Unavailable."""

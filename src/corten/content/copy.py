@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from corten.content.claims import claimed
 from corten.content.graph import (
     COUNT_LIMIT,
     bottom_up,
@@ -55,7 +56,8 @@ def copy(
     mounted where the sink can; layers that must not be distributed are left out.
     `select` limits which children of an index come along.  One step of kind
     ``copy`` is reported for each blob, with status ``cached`` or ``mounted`` where
-    no bytes moved.  Returns `root`.
+    no bytes moved.  A blob that another copy is bringing to the same store is waited
+    for, in a step ``wait`` below it.  Returns `root`.
 
     Raises: errors of both ends, with ``origin`` ``source`` or ``sink``;
     Unavailable only after several tries; Corrupt: bytes are not what a digest
@@ -147,7 +149,10 @@ class _Copy(msgspec.Struct):
             step.advance(len(raw))
 
     def _blob(self, descriptor: Descriptor) -> None:
-        with self._step(descriptor) as step:
+        with (
+            self._step(descriptor) as step,
+            claimed(self.sink, descriptor, step, self.check),
+        ):
             with _side("sink"):
                 if self._retry(lambda: self.sink.has(descriptor)):
                     step.result("cached")

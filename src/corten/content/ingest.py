@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from corten.errors import Corrupt, Unavailable
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest, new_hasher
-from corten.system.locks import try_lock
+from corten.system.locks import is_still, try_lock, try_own
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -175,8 +174,10 @@ class FileIngest:
         self.abort(keep=True)
 
 
-PARTIAL, PRIVATE = ".part", ".new"
-"""Names of partial files: one that can be resumed by any writer, one of a writer's own."""
+PARTIAL, PRIVATE, CLAIM = ".part", ".new", ".claim"
+"""Names of files beside the blobs: one that can be resumed by any writer, one of a writer's own,
+and one that is locked by who brings a blob."""
+_NAME_LIMIT = 250
 
 
 def open_partial(directory: Path, descriptor: Descriptor | None) -> tuple[Path, int]:
@@ -185,45 +186,32 @@ def open_partial(directory: Path, descriptor: Descriptor | None) -> tuple[Path, 
     Raises: OSError.
     """
     if descriptor is not None:
-        file = directory / f"{descriptor.digest.algorithm}-{descriptor.digest.encoded}{PARTIAL}"
-        # A name as long as the digest's grammar allows does not fit into a file name.
-        if len(file.name) < 250 and (fd := _lock_partial(file)) is not None:
+        file = named_for(directory, descriptor.digest, PARTIAL)
+        if file is not None and (fd := try_own(file)) is not None:
             return file, fd
-    file = directory / f"{os.urandom(12).hex()}{PRIVATE}"
-    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try_lock(fd)
-    return file, fd
-
-
-def _lock_partial(file: Path) -> int | None:
     while True:
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if not try_lock(fd):
-            os.close(fd)
-            return None
-        if _is_still(file, fd):
-            return fd
-        # Its former owner renamed or removed it between our open and our lock.
-        os.close(fd)
+        file = directory / f"{os.urandom(12).hex()}{PRIVATE}"
+        if (fd := try_own(file)) is not None:  # a sweep may be faster than our lock
+            return file, fd
 
 
-def _is_still(file: Path, fd: int) -> bool:
-    mine = os.fstat(fd)
-    try:
-        there = file.lstat()
-    except FileNotFoundError:
-        return False
-    return stat.S_ISREG(there.st_mode) and os.path.samestat(mine, there)
+def named_for(directory: Path, digest: Digest, suffix: str) -> Path | None:
+    """The file in `directory` that belongs to a digest.
+
+    None: a name as long as the digest's grammar allows does not fit into a file name.
+    """
+    name = f"{digest.algorithm}-{digest.encoded}{suffix}"
+    return directory / name if len(name) < _NAME_LIMIT else None
 
 
 def sweep_partials(directory: Path, before: float) -> tuple[int, int]:
-    """Remove partial files that nobody holds and that were last written `before` (epoch seconds).
+    """Remove what nobody holds: private files, and partial ones last written `before` (epoch seconds).
 
     Returns how many, and their bytes.
     """
     count = size = 0
     for entry in os.scandir(directory):
-        if not entry.name.endswith((PARTIAL, PRIVATE)):
+        if not entry.name.endswith((PARTIAL, PRIVATE, CLAIM)):
             continue
         file = Path(entry.path)
         try:
@@ -232,9 +220,12 @@ def sweep_partials(directory: Path, before: float) -> tuple[int, int]:
             continue
         try:
             status = os.fstat(fd)
-            if status.st_mtime < before and try_lock(fd) and _is_still(file, fd):
+            # Only a partial file is of use to somebody else later.
+            old = status.st_mtime < before or not entry.name.endswith(PARTIAL)
+            if old and try_lock(fd) and is_still(file, fd):
                 file.unlink()
-                count, size = count + 1, size + status.st_size
+                if not entry.name.endswith(CLAIM):
+                    count, size = count + 1, size + status.st_size
         finally:
             os.close(fd)
     return count, size

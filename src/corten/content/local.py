@@ -44,7 +44,7 @@ class ImageRecord(NamedTuple):
 
 
 class LocalStore:
-    """The store under `root`: Store, Locates, ListsTags, Remembers.  Thread-safe.
+    """The store under `root`: Store, Claims, Locates, ListsTags, Remembers.  Thread-safe.
 
     Several processes may use one root.  `platform` is what this host runs: it
     decides which image of an index gives the name its image ID.  Close it, or
@@ -110,6 +110,10 @@ class LocalStore:
             self.blobs.prepare()
             write_marker(self.path)
         return self.blobs.ingest(descriptor)
+
+    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
+        """The right to bring the blob here; None: another has it.  Raises: Unavailable."""
+        return self.blobs.claim(descriptor.digest)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` stand for `descriptor`; an empty name keeps it as a dangling image.

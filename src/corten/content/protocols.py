@@ -132,6 +132,18 @@ class Mounts(Protocol):
 
 
 @runtime_checkable
+class Claims(Protocol):
+    """A sink that several processes fill: one of them brings a blob, the others wait for it."""
+
+    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
+        """The right to bring the blob, for the block; None: another has it now.
+
+        It ends with its holder, however that ends.  It keeps nobody from ingesting:
+        whoever does not ask is not held up.  Raises: Unavailable.
+        """
+
+
+@runtime_checkable
 class Locates(Protocol):
     """A source that can say where a blob's bytes lie, for sendfile or a mount."""
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Protocol, Self
 
 from corten.archive.compression import MAGIC, Inflater, detect, inflater
-from corten.content.protocols import PIECE, Buffer, Ingest, Locates, Sink, Source
+from corten.content.protocols import PIECE, Buffer, Claims, Ingest, Locates, Sink, Source
 from corten.errors import Corrupt, NotFound
 from corten.oci import media
 from corten.oci.codec import canonical_json
@@ -33,7 +33,7 @@ GZIP_FORM = "compressed/gzip"
 _DEPTH = 8
 
 
-class FactStore(Source, Sink, Locates, Protocol):
+class FactStore(Source, Sink, Claims, Locates, Protocol):
     """What unpacking needs of the local store."""
 
     def remember(self, kind: str, digest: Digest, value: str) -> None:
@@ -68,6 +68,10 @@ class UnpackingSink:
         ):
             return inner
         return _LayerIngest(self, inner, descriptor)
+
+    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
+        """As :meth:`corten.content.protocols.Claims.claim`; it ends when the layer is applied."""
+        return self._store.claim(descriptor)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """As :meth:`corten.content.protocols.Sink.tag`.

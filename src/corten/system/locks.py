@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,31 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def try_own(path: Path) -> int | None:
+    """Make or open the file `path` and lock it, without waiting: its descriptor; None: another has it.
+
+    For files whose owner renames or removes them before it lets go: who has the lock
+    of what is no longer at `path` tries again.  Raises: OSError.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if not try_lock(fd):
+            os.close(fd)
+            return None
+        if is_still(path, fd):
+            return fd
+        os.close(fd)
+
+
+def is_still(path: Path, fd: int) -> bool:
+    """Whether the open file `fd` is the regular file that lies at `path` now."""
+    try:
+        there = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(there.st_mode) and os.path.samestat(os.fstat(fd), there)
 
 
 def _open(path: Path) -> int:
