@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from corten.archive.acl import ACL_RECORDS, acl_from_text
 from corten.archive.entry import ID_LIMIT
 from corten.errors import Invalid
 
@@ -134,7 +135,10 @@ def overrides(records: Mapping[bytes, bytes]) -> dict[str, Any]:
     xattrs: dict[str, bytes] = {}
     for key, value in records.items():
         if key.startswith(XATTR_PREFIX):
-            xattrs[key[len(XATTR_PREFIX) :].decode("utf-8", "surrogateescape")] = value
+            raw = key[len(XATTR_PREFIX) :]
+            if b"%" in raw:  # GNU tar, bsdtar: bytes that would end the keyword
+                raw = raw.replace(b"%3D", b"=").replace(b"%25", b"%")
+            xattrs[raw.decode("utf-8", "surrogateescape")] = value
         elif not value:
             continue
         elif key in (b"path", b"linkpath"):
@@ -150,6 +154,11 @@ def overrides(records: Mapping[bytes, bytes]) -> dict[str, Any]:
             changes["mtime_ns"] = nanoseconds(value)
         elif key in (b"SCHILY.devmajor", b"SCHILY.devminor"):
             changes[key[10:].decode()] = decimal(value, "a device number")
+        elif key in ACL_RECORDS:
+            acl = acl_from_text(value)
+            # The attribute's own bytes, if they are there too, say it without a detour.
+            if acl is not None and XATTR_PREFIX + ACL_RECORDS[key].encode() not in records:
+                xattrs[ACL_RECORDS[key]] = acl
     if xattrs:
         changes["xattrs"] = xattrs
     return changes

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from zlib import adler32
 
+import msgspec
+
+from corten.archive.acl import ACL_RECORDS, acl_to_text
 from corten.archive.entry import Entry, Kind, show
 from corten.archive.tar_fields import BLOCK, XATTR_PREFIX
 from corten.errors import Conflict, Invalid
@@ -29,6 +32,7 @@ _OCTAL_7 = 0o7777777
 _OCTAL_11 = 0o77777777777
 _END = bytes(2 * BLOCK)
 _CACHE = 4096
+_ACLS = {attribute: record for record, attribute in ACL_RECORDS.items()}
 
 
 class TarWriter:
@@ -54,15 +58,17 @@ class TarWriter:
         """Append a member.
 
         `data` is a file's content: bytes, or a file descriptor that is read from
-        its present position; exactly ``entry.size`` bytes.  A directory's name may
-        end in a slash or not; it is written with one.
+        its present position; exactly ``entry.size`` bytes.  Of an entry with
+        ``sparse``, the descriptor's stretches are read wherever its position is, and
+        nothing else.  A directory's name may end in a slash or not; it is written with one.
 
         Raises: Invalid: a name that tar cannot hold, or data for something that has
         none; Conflict: the file became shorter than ``entry.size`` while it was read.
         """
         size = entry.size if entry.kind == "file" else 0
         if entry.sparse is not None:
-            raise Invalid(f"cannot write {show(entry.name)} to a tar: its holes are not filled")
+            self._add_sparse(entry, entry.sparse, data)
+            return
         if isinstance(data, bytes) and len(data) != size:
             raise Invalid(f"{show(entry.name)}: {len(data)} bytes of data for a size of {size}")
         if data is None and size:
@@ -76,6 +82,35 @@ class TarWriter:
             self._copy(entry, data, size)
         if size % BLOCK:
             self._put(bytes(-size % BLOCK))
+
+    def _add_sparse(
+        self, entry: Entry, stretches: tuple[tuple[int, int], ...], data: bytes | int | None
+    ) -> None:
+        """Form 1.0 (GNU tar manual, "PAX Format"): a map in decimal lines, then the stretches."""
+        if entry.kind != "file" or not isinstance(data, int):
+            raise Invalid(f"{show(entry.name)}: holes are for files that are read by descriptor")
+        listed = [*stretches, (entry.size, 0)]  # the last one tells that a hole ends the file
+        numbers = b"".join(b"%d\n%d\n" % stretch for stretch in listed)
+        text = b"%d\n%b" % (len(listed), numbers)
+        text += bytes(-len(text) % BLOCK)
+        stored = sum(length for _, length in stretches)
+        records = [
+            (b"GNU.sparse.major", b"1"),
+            (b"GNU.sparse.minor", b"0"),
+            (b"GNU.sparse.name", entry.name),
+            (b"GNU.sparse.realsize", b"%d" % entry.size),
+        ]
+        # Readers that do not know the form make a file of another name, so nobody is deceived.
+        name = b"GNUSparseFile.0/" + entry.name.rpartition(b"/")[2][:80]
+        if not entry.name or b"\0" in entry.name:
+            raise Invalid(f"{show(entry.name)!r} cannot be a name in a tar")
+        outer = msgspec.structs.replace(entry, name=name, size=len(text) + stored)
+        self._put(self._header(outer, outer.size, records))
+        self._put(text)
+        for offset, length in stretches:
+            self._copy(entry, data, length, offset)
+        if stored % BLOCK:
+            self._put(bytes(-stored % BLOCK))
 
     def finish(self) -> None:
         """Write the end of the archive and what was held back."""
@@ -96,22 +131,25 @@ class TarWriter:
             self._pending = 0
             self._write(data)
 
-    def _copy(self, entry: Entry, fd: int, size: int) -> None:
+    def _copy(self, entry: Entry, fd: int, size: int, offset: int | None = None) -> None:
         left = size
         while left:
-            data = os.read(fd, min(left, PIECE))
+            count = min(left, PIECE)
+            data = os.read(fd, count) if offset is None else os.pread(fd, count, offset)
             if not data:
                 raise Conflict(f"{show(entry.name)} became shorter while it was read")
             self._put(data)
             left -= len(data)
+            if offset is not None:
+                offset += len(data)
 
-    def _header(self, entry: Entry, size: int) -> bytes:
+    def _header(self, entry: Entry, size: int, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
         name = entry.name
         if entry.kind == "directory" and not name.endswith(b"/"):
             name += b"/"
         if not name or b"\0" in name or b"\0" in entry.linkname:
             raise Invalid(f"{show(name)!r} cannot be a name in a tar")
-        records: list[tuple[bytes, bytes]] = []
+        records: list[tuple[bytes, bytes]] = [*more]
         prefix = b""
         if len(name) > 100:
             split = _split(name)
@@ -133,12 +171,8 @@ class TarWriter:
         if fraction or not 0 <= seconds <= _OCTAL_11:
             records.append((b"mtime", _decimal(entry.mtime_ns)))
             seconds = min(max(seconds, 0), _OCTAL_11)
-        if entry.xattrs:
-            for key in sorted(entry.xattrs):
-                if "=" in key:
-                    raise Invalid(f"{show(name)}: the attribute name {key!r} cannot be in a tar")
-                raw = key.encode("utf-8", "surrogateescape")
-                records.append((XATTR_PREFIX + raw, entry.xattrs[key]))
+        for key, value in entry.xattrs.items():
+            records += _attribute(key, value)
         block = self._block(entry, name, prefix, seconds, _FLAGS[entry.kind])
         if not records:
             return block
@@ -203,6 +237,17 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
     if not 0 < at <= 155 or at == len(name) - 1:
         return None
     return name[:at], name[at + 1 :]
+
+
+def _attribute(key: str, value: bytes) -> list[tuple[bytes, bytes]]:
+    """The records of an extended attribute; an access control list comes as text, too."""
+    # What GNU tar and bsdtar do with bytes that would end the keyword.
+    raw = key.encode("utf-8", "surrogateescape").replace(b"%", b"%25").replace(b"=", b"%3D")
+    records = [(XATTR_PREFIX + raw, value)]
+    text = acl_to_text(value) if key in _ACLS else None
+    if text:
+        records.append((_ACLS[key], text))
+    return records
 
 
 def _record(key: bytes, value: bytes) -> bytes:

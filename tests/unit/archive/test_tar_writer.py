@@ -94,7 +94,9 @@ def test_file_that_became_shorter_is_a_conflict(tmp_path: Path) -> None:
         (Entry(b"a", size=3), None),
         (Entry(b"d", "directory"), b"data"),
         (Entry(b"a", size=9, sparse=((0, 1),)), None),
-        (Entry(b"a", xattrs={"user.a=b": b""}), b""),
+        (Entry(b"a", size=9, sparse=((0, 1),)), b"d"),
+        (Entry(b"", size=9, sparse=((0, 1),)), 0),
+        (Entry(b"d", "directory", sparse=()), 0),
     ],
 )
 def test_what_a_tar_cannot_hold_is_refused(entry: Entry, data: bytes | None) -> None:
