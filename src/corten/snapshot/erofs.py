@@ -54,6 +54,7 @@ class ErofsSnapshotter(StackingSnapshotter):
                 hashlib.sha256(index).hexdigest(),
                 size,
                 tree.links,
+                tree.root.opaque,
             )
             self._holdings.publish(draft, diff_id, record)
 

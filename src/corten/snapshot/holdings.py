@@ -38,8 +38,9 @@ class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``checksum`` is the SHA-256 of the index (erofs), ``data_size`` the size of the
     file that the index points into; ``root`` is None where the layer leaves the
-    root directory alone.  ``links`` are names for files of the layers below, which
-    whoever stacks the layer has to add (:mod:`corten.snapshot.links`).
+    root directory alone; an ``opaque`` layer shows nothing of those below it.
+    ``links`` are names for files of the layers below, which whoever stacks the
+    layer has to add (:mod:`corten.snapshot.links`).
     """
 
     driver: str
@@ -48,6 +49,7 @@ class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: str = ""
     data_size: int = 0
     links: tuple[ForeignLink, ...] = ()
+    opaque: bool = False
 
 
 class _SnapshotRecord(msgspec.Struct, frozen=True):

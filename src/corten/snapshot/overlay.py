@@ -35,6 +35,7 @@ class OverlaySnapshotter(StackingSnapshotter):
                 tree.whiteouts,
                 root_metadata(tree.explicit_root),
                 links=tree.links,
+                opaque=tree.root.opaque,
             )
             self._holdings.publish(draft, diff_id, record)
 

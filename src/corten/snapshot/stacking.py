@@ -28,10 +28,6 @@ class StackingSnapshotter(ABC):
     """A `Snapshotter` whose layers are directories or mounts under an overlay.
 
     A subclass says how to apply a layer and how it becomes a directory to stack.
-
-    overlayfs filters whiteouts only out of directories that it merges: one in a
-    directory that no lower layer has still shows up when that directory is listed
-    (and cannot be opened).  Builders do not write such; it is the same everywhere.
     """
 
     driver: str
@@ -117,12 +113,7 @@ class StackingSnapshotter(ABC):
         return found
 
     def _assemble(self, path: Path, snapshot: Snapshot) -> tuple[Mount, ...]:
-        before: list[Mount] = []
-        lower: list[str] = []
-        for layer in dict.fromkeys(reversed(snapshot.layers)):  # overlayfs refuses one twice
-            mounts, directory = self._lower(layer)
-            before += mounts
-            lower.append(directory)
+        before, lower = self._stack(snapshot.layers)
         if snapshot.readonly:
             return self._assemble_readonly(path, snapshot, before, lower)
         lower.append(str(skeleton(self._holdings.snapshots)))
@@ -133,6 +124,18 @@ class StackingSnapshotter(ABC):
             *_OPTIONS,
         )
         return (*before, Mount("overlay", "overlay", "", options))
+
+    def _stack(self, layers: Sequence[Digest]) -> tuple[list[Mount], list[str]]:
+        """The mounts that `layers` need first, and the directories to stack, topmost first."""
+        before: list[Mount] = []
+        lower: list[str] = []
+        for layer in dict.fromkeys(reversed(layers)):  # overlayfs refuses one twice
+            mounts, directory = self._lower(layer)
+            before += mounts
+            lower.append(directory)
+            if self._holdings.layer_record(layer).opaque:
+                break  # overlayfs does not look for that mark on a layer's root
+        return before, lower
 
     def _assemble_readonly(
         self, path: Path, snapshot: Snapshot, before: list[Mount], lower: list[str]
