@@ -9,10 +9,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from corten.content.database import connect, transaction, translated, version_of, writing
 from corten.oci.digest import Digest
 
 _SCHEMA = """
@@ -31,6 +33,7 @@ CREATE TABLE IF NOT EXISTS downloads (
 PRAGMA user_version = 1;
 """
 _VERSION = 1
+_CALLED = "build cache"
 
 
 class Saved(NamedTuple):
@@ -66,18 +69,14 @@ class BuildCache:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "build.db"
         self._lock = threading.Lock()
-        try:
-            self._db = _open(self._path)
-        except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(f"{self._path.name}{suffix}").unlink(missing_ok=True)
+        with translated(self._path, _CALLED):
             self._db = _open(self._path)
 
     def load(self, key: str) -> Saved | None:
         """What was saved under `key`."""
         query = "SELECT layer, created FROM results WHERE key = ?"
-        with self._lock:
-            row = self._db.execute(query, (key,)).fetchone()
+        with self._reading() as db:
+            row = db.execute(query, (key,)).fetchone()
         if row is None:
             return None
         return Saved(Digest(row[0]) if row[0] else None, row[1])
@@ -85,55 +84,61 @@ class BuildCache:
     def known(self, family: str) -> bool:
         """Whether a result of this family was ever saved: whether content is worth looking at."""
         query = "SELECT 1 FROM results WHERE family = ? LIMIT 1"
-        with self._lock:
-            return self._db.execute(query, (family,)).fetchone() is not None
+        with self._reading() as db:
+            return db.execute(query, (family,)).fetchone() is not None
 
     def save(self, keys: Iterable[str], family: str, saved: Saved) -> None:
         """Remember `saved` under each of `keys`."""
         rows = [(key, family, saved.layer or "", saved.created) for key in keys]
         if rows:
-            with self._lock, self._db:
-                self._db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
+            with self._changing() as db:
+                db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
 
     def layers(self) -> frozenset[Digest]:
         """Every layer that a saved result names: what a collection may spare."""
         query = "SELECT DISTINCT layer FROM results WHERE layer != ''"
-        with self._lock:
-            return frozenset(Digest(layer) for (layer,) in self._db.execute(query))
+        with self._reading() as db:
+            return frozenset(Digest(layer) for (layer,) in db.execute(query))
 
     def forget(self) -> int:
         """Remove all results; returns how many there were."""
-        with self._lock, self._db:
-            return self._db.execute("DELETE FROM results").rowcount
+        with self._changing() as db:
+            return db.execute("DELETE FROM results").rowcount
 
     def stamps(self, context: str) -> dict[bytes, tuple[Stamp, bytes]]:
         """What is known of a context's files: path to stamp and SHA-256."""
         query = "SELECT path, size, mtime, ctime, inode, digest FROM files WHERE context = ?"
-        with self._lock:
-            rows: Iterator[tuple[bytes, int, int, int, int, bytes]] = self._db.execute(
-                query, (context,)
-            )
+        with self._reading() as db:
+            rows: Iterator[tuple[bytes, int, int, int, int, bytes]] = db.execute(query, (context,))
             return {row[0]: (Stamp(*row[1:5]), row[5]) for row in rows}
 
     def stamp(self, context: str, rows: Sequence[tuple[bytes, Stamp, bytes]]) -> None:
         """Remember digests of a context's files."""
         values = ((context, path, *stamp, digest) for path, stamp, digest in rows)
-        with self._lock, self._db:
-            self._db.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", values
-            )
+        with self._changing() as db:
+            db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def download(self, url: str) -> Download | None:
         """What is known of a URL."""
         query = "SELECT etag, modified, digest FROM downloads WHERE url = ?"
-        with self._lock:
-            row = self._db.execute(query, (url,)).fetchone()
+        with self._reading() as db:
+            row = db.execute(query, (url,)).fetchone()
         return Download(*row) if row else None
 
     def downloaded(self, url: str, known: Download) -> None:
         """Remember what a URL gave."""
-        with self._lock, self._db:
-            self._db.execute("INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?)", (url, *known))
+        with self._changing() as db:
+            db.execute("INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?)", (url, *known))
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self._path, _CALLED), transaction(self._path, self._db):
+            yield self._db
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self._path, _CALLED):
+            yield self._db
 
     def close(self) -> None:
         """Close the database."""
@@ -153,18 +158,31 @@ class BuildCache:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
     try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError(f"a cache of version {version}")
-        if version == 0:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_SCHEMA)
-        # Losing the last entries in a power cut costs a rebuild, not an image.
-        db.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        db.close()
-        raise
+        db = connect(path, _VERSION, _prepare)
+    except sqlite3.OperationalError:
+        raise  # it cannot be used now: another time it can
+    except sqlite3.DatabaseError:
+        with writing(path):
+            if not _readable(path):  # nobody else was faster
+                for suffix in ("", "-wal", "-shm"):
+                    path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+        db = connect(path, _VERSION, _prepare)
+    # Losing the last entries in a power cut costs a rebuild, not an image.
+    db.execute("PRAGMA synchronous = NORMAL")
     return db
+
+
+def _readable(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as db:
+        try:
+            return version_of(db) == _VERSION
+        except sqlite3.DatabaseError:
+            return False
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    version = version_of(db)
+    if version not in (0, _VERSION):
+        raise sqlite3.DatabaseError(f"a cache of version {version}")
+    db.executescript(_SCHEMA)

@@ -1,4 +1,4 @@
-"""Mark and sweep: what no name, image, pin, lease or caller's root holds goes.
+"""Mark and sweep: what no name, image, lease or caller's root holds goes.
 
 Safe beside pulls and builds of other processes: what was ingested or asked for
 within the grace period, or since the oldest living lease began, stays, and so
@@ -82,7 +82,7 @@ def collect(
 
 
 def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:
-    """All digests that names, images, pins and `roots` hold, directly or through others.
+    """All digests that names, images and `roots` hold, directly or through others.
 
     Raises: Corrupt: the manifest of an image is damaged, so what it holds is not known.
     """
@@ -93,10 +93,8 @@ def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:
 
 
 def roots_of(store: LocalStore) -> list[Digest]:
-    """What names, images and pins hold directly."""
-    held = store.catalog.rows(
-        "SELECT digest FROM names UNION SELECT digest FROM images UNION SELECT digest FROM pins"
-    )
+    """What names and images hold directly."""
+    held = store.catalog.rows("SELECT digest FROM names UNION SELECT digest FROM images")
     return [Digest(digest) for (digest,) in held]
 
 

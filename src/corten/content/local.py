@@ -154,7 +154,7 @@ class LocalStore:
         return self.leases.hold()
 
     def delete(self, descriptor: Descriptor) -> None:
-        """Remove the blob.  Raises: NotFound; Conflict: a name, image or pin needs it."""
+        """Remove the blob.  Raises: NotFound; Conflict: a name or image needs it."""
         from corten.content.gc import live
 
         if not self.blobs.has(descriptor):
@@ -179,7 +179,7 @@ class LocalStore:
     def forget_image(self, image_id: Digest) -> None:
         """Remove an image that has no names: gc may then take its blobs.
 
-        Raises: NotFound; Conflict: it has names, or it is pinned.
+        Raises: NotFound; Conflict: it has names.
         """
         with self.catalog.change() as change:
             roots = [d for (d,) in change.execute(
@@ -193,9 +193,6 @@ class LocalStore:
                 ).fetchone()
                 if named is not None:
                     raise Conflict(f"the image {image_id.short} has the name {named[0]}")
-                pin = change.execute("SELECT owner FROM pins WHERE digest = ?", (root,)).fetchone()
-                if pin is not None:
-                    raise Conflict(f"the image {image_id.short} is used by {pin[0]}")
             change.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
             change.execute("DELETE FROM repo_digests WHERE image_id = ?", (image_id,))
 
@@ -231,7 +228,7 @@ class LocalStore:
         )
         return tuple(text for (text,) in rows)
 
-    # Facts and pins
+    # Facts
 
     def remember(self, kind: str, digest: Digest, value: str) -> None:
         """Note a fact.  A power loss may forget it."""
@@ -249,23 +246,6 @@ class LocalStore:
         """Drop a fact; nothing to do if there is none."""
         with self.catalog.change(durable=False) as change:
             change.execute("DELETE FROM facts WHERE kind = ? AND digest = ?", (kind, digest))
-
-    def pin(self, owner: str, digest: Digest) -> None:
-        """Keep the blob and all below it until `owner` (``container:ID``) lets go."""
-        with self.catalog.change() as change:
-            change.execute("INSERT OR IGNORE INTO pins VALUES (?, ?)", (owner, digest))
-
-    def unpin(self, owner: str) -> None:
-        """`owner` needs none of its pins any more; nothing to do if it has none."""
-        with self.catalog.change() as change:
-            change.execute("DELETE FROM pins WHERE owner = ?", (owner,))
-
-    def pins(self) -> dict[str, tuple[Digest, ...]]:
-        """All pins by owner."""
-        found: dict[str, tuple[Digest, ...]] = {}
-        for owner, digest in self.catalog.rows("SELECT owner, digest FROM pins ORDER BY 1, 2"):
-            found[owner] = (*found.get(owner, ()), Digest(digest))
-        return found
 
     def publish_names(self) -> None:
         """Write ``index.json`` anew from the catalog, for other tools to read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from corten.content.database import version_of
 from corten.errors import Unsupported
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -55,8 +56,13 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (owner, digest)
         ) WITHOUT ROWID""",
     ),
+    # Nothing was ever pinned: containers hold their images by their records.
+    ("DROP TABLE pins",),
 )
 """Each entry makes the schema of one version out of that of the version before."""
+
+VERSION = len(_MIGRATIONS)
+"""The version of the schema that this corten knows."""
 
 
 def migrate(connection: sqlite3.Connection, name: str) -> None:
@@ -64,26 +70,19 @@ def migrate(connection: sqlite3.Connection, name: str) -> None:
 
     Raises: Unsupported: a newer corten made it.
     """
-    current = len(_MIGRATIONS)
-    if _version(connection) == current:
-        return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection)  # another process may have been faster
-        if version > current:
+        version = version_of(connection)  # another process may have been faster
+        if version > VERSION:
             raise Unsupported(
-                f"the catalog {name} has schema version {version}, this corten knows {current}",
+                f"the catalog {name} has schema version {version}, this corten knows {VERSION}",
                 hint="use the newer corten that made it",
             )
         for statements in _MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {current}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from corten.content.catalog import Catalog
+from corten.content.schema import _MIGRATIONS
 from corten.errors import Corrupt, Unavailable, Unsupported
 
 
@@ -23,7 +25,7 @@ def test_it_is_made_when_it_is_first_used(catalog: Catalog) -> None:
     assert catalog.row("SELECT * FROM names") is None
     assert catalog.path.exists()
     assert catalog.row("PRAGMA journal_mode") == ("wal",)
-    assert catalog.row("PRAGMA user_version") == (1,)
+    assert catalog.row("PRAGMA user_version") == (2,)
 
 
 def test_a_failed_change_changes_nothing(catalog: Catalog) -> None:
@@ -61,9 +63,9 @@ def test_another_connection_sees_what_was_committed(catalog: Catalog) -> None:
     other = Catalog(catalog.path)
     try:
         with catalog.change() as change:
-            change.execute("INSERT INTO pins VALUES ('o', 'd')")
-            assert other.rows("SELECT * FROM pins") == []
-        assert other.rows("SELECT * FROM pins") == [("o", "d")]
+            change.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
+            assert other.rows("SELECT * FROM facts") == []
+        assert other.rows("SELECT * FROM facts") == [("k", "d", "v")]
     finally:
         other.close()
 
@@ -76,6 +78,22 @@ def test_a_catalog_of_a_newer_corten_is_refused(catalog: Catalog) -> None:
     connection.close()
     with pytest.raises(Unsupported, match="version 99"):
         catalog.rows("SELECT 1")
+
+
+def test_a_catalog_of_an_older_corten_is_brought_up_to_date(catalog: Catalog) -> None:
+    catalog.path.parent.mkdir()
+    with closing(sqlite3.connect(catalog.path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        for statement in _MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
+        connection.execute("INSERT INTO pins VALUES ('container:c', 'd')")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    assert catalog.rows("SELECT * FROM facts") == [("k", "d", "v")]
+    tables = {name for (name,) in catalog.rows("SELECT name FROM sqlite_master")}
+    assert "names" in tables
+    assert "pins" not in tables
 
 
 def test_what_is_no_database_is_corrupt(catalog: Catalog) -> None:
@@ -93,7 +111,7 @@ def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
 
 def test_it_opens_again_after_closing(catalog: Catalog) -> None:
     with catalog.change() as change:
-        change.execute("INSERT INTO pins VALUES ('o', 'd')")
+        change.execute("INSERT INTO facts VALUES ('k', 'd', 'v')")
     catalog.close()
     catalog.close()
-    assert catalog.rows("SELECT * FROM pins") == [("o", "d")]
+    assert catalog.rows("SELECT * FROM facts") == [("k", "d", "v")]

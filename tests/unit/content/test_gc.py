@@ -108,12 +108,11 @@ def test_the_compressed_form_of_a_live_tar_is_held(store: LocalStore) -> None:
     assert store.recall("compressed/gzip", image.layers[0].digest) is None
 
 
-def test_pins_and_callers_roots_hold_what_is_below_them(store: LocalStore) -> None:
-    pinned, cached, gone = (plain_image(store, b) for b in (b"pinned", b"cached", b"gone"))
-    store.pin("container:c", pinned.root.digest)
+def test_callers_roots_hold_what_is_below_them(store: LocalStore) -> None:
+    used, cached, gone = (plain_image(store, b) for b in (b"used", b"cached", b"gone"))
     _age(store)
-    collect(store, [cached.layers[0].digest])
-    assert all(_there(store, *_parts(pinned)))
+    collect(store, [used.root.digest, cached.layers[0].digest])
+    assert all(_there(store, *_parts(used)))
     assert _there(store, *_parts(cached)) == [False, False, True]
     assert not any(_there(store, *_parts(gone)))
 

@@ -105,16 +105,12 @@ def test_untag_takes_only_the_name(store: LocalStore) -> None:
         store.untag(NAME)
 
 
-def test_an_image_with_a_name_or_a_pin_is_not_forgotten(store: LocalStore) -> None:
+def test_an_image_with_a_name_is_not_forgotten(store: LocalStore) -> None:
     image = plain_image(store, b"a")
     store.tag(NAME, image.root)
     with pytest.raises(Conflict, match=NAME):
         store.forget_image(image.config.digest)
     store.untag(NAME)
-    store.pin("container:c1", image.root.digest)
-    with pytest.raises(Conflict, match="container:c1"):
-        store.forget_image(image.config.digest)
-    store.unpin("container:c1")
     store.forget_image(image.config.digest)
     assert store.images() == []
     with pytest.raises(NotFound):
@@ -226,18 +222,6 @@ def test_facts_are_kept_replaced_and_forgotten(store: LocalStore) -> None:
     store.forget("diff-id", digest)
     assert store.recall("diff-id", digest) is None
     assert store.recall("origin", digest) == "registry.example/a"
-
-
-def test_pins_belong_to_owners(store: LocalStore) -> None:
-    one, two = Digest.of(b"1"), Digest.of(b"2")
-    store.pin("container:a", one)
-    store.pin("container:a", one)
-    store.pin("container:a", two)
-    store.pin("container:b", one)
-    assert store.pins() == {"container:a": tuple(sorted((one, two))), "container:b": (one,)}
-    store.unpin("container:a")
-    store.unpin("container:a")
-    assert store.pins() == {"container:b": (one,)}
 
 
 def test_what_is_used_is_not_deleted(store: LocalStore) -> None:
