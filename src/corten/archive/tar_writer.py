@@ -27,7 +27,12 @@ _FLAGS: dict[Kind, bytes] = {
     "directory": b"5",
     "fifo": b"6",
 }
-_pack = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x").pack
+# A header in two parts, between which the checksum stands: its first 148 bytes (name, mode,
+# owner, group, size, time) and its last 356 (type, link, magic, names of owners, devices, prefix).
+_pack_end = struct.Struct("1s100s8s64x16s155s12x").pack
+_MAGIC = b"ustar\x0000"
+_BLANK = 8 * 0x20  # the checksum counts as spaces
+_PAX_NAME = b"././@PaxHeader"
 _OCTAL_7 = 0o7777777
 _OCTAL_11 = 0o77777777777
 _END = bytes(2 * BLOCK)
@@ -47,7 +52,8 @@ class TarWriter:
         self._pending = 0
         self._flushed = 0
         self._times: dict[int, bytes] = {}
-        self._ids: dict[int, bytes] = {}
+        self._owners: dict[tuple[int, int, int], bytes] = {}
+        self._extensions: dict[int, bytes] = {}
 
     @property
     def size(self) -> int:
@@ -73,14 +79,18 @@ class TarWriter:
             raise Invalid(f"{show(entry.name)}: {len(data)} bytes of data for a size of {size}")
         if data is None and size:
             raise Invalid(f"{show(entry.name)}: no data for a size of {size}")
-        self._put(self._header(entry, size))
+        header = self._header(entry, size)
         if not size:
-            return
-        if isinstance(data, bytes):
-            self._put(data)
+            self._put(header)
+        elif isinstance(data, bytes):
+            self._put(header, data, bytes(-size % BLOCK))
         elif data is not None:
-            self._copy(entry, data, size)
-        if size % BLOCK:
+            first = os.read(data, min(size, PIECE))
+            if len(first) == size:
+                self._put(header, first, bytes(-size % BLOCK))
+                return
+            self._put(header, first)
+            self._copy(entry, data, size - len(first))
             self._put(bytes(-size % BLOCK))
 
     def _add_sparse(
@@ -109,17 +119,17 @@ class TarWriter:
         self._put(text)
         for offset, length in stretches:
             self._copy(entry, data, length, offset)
-        if stored % BLOCK:
-            self._put(bytes(-stored % BLOCK))
+        self._put(bytes(-stored % BLOCK))
 
     def finish(self) -> None:
         """Write the end of the archive and what was held back."""
         self._put(_END)
         self._flush()
 
-    def _put(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._pending += len(data)
+    def _put(self, *pieces: bytes) -> None:
+        self._pieces += pieces
+        for piece in pieces:
+            self._pending += len(piece)
         if self._pending >= PIECE:
             self._flush()
 
@@ -173,59 +183,64 @@ class TarWriter:
             seconds = min(max(seconds, 0), _OCTAL_11)
         for key, value in entry.xattrs.items():
             records += _attribute(key, value)
-        block = self._block(entry, name, prefix, seconds, _FLAGS[entry.kind])
+        block = self._block(entry, name, prefix, seconds)
         if not records:
             return block
         records.sort()
-        return self._extension(entry, b"".join(_record(k, v) for k, v in records)) + block
+        return self._extension(b"".join([_record(*record) for record in records])) + block
 
-    def _block(self, entry: Entry, name: bytes, prefix: bytes, seconds: int, flag: bytes) -> bytes:
+    def _block(self, entry: Entry, name: bytes, prefix: bytes, seconds: int) -> bytes:
+        """The header of a member, with what fits into it."""
         size = min(entry.size, _OCTAL_11) if entry.kind == "file" else 0
-        link = entry.linkname[:100]
         times = self._times.get(seconds)
         if times is None:
             if len(self._times) >= _CACHE:
                 self._times.clear()
             times = self._times[seconds] = b"%011o\0" % seconds
-        devices = (b"", b"")
-        if entry.kind in ("char", "block"):
-            devices = (b"%07o\0" % entry.major, b"%07o\0" % entry.minor)
-        block = _pack(
-            name,
-            b"%07o\0" % entry.mode,
-            self._id(entry.uid),
-            self._id(entry.gid),
-            b"%011o\0" % size,
-            times,
-            b"        ",
-            flag,
-            link,
-            b"ustar\x0000",
-            b"",
-            b"",
-            *devices,
-            prefix,
-        )
-        # The low half of Adler-32 is one plus the sum of the bytes, modulo 65521, and the sum
-        # of a header whose names are not long stays below that.
-        short = len(name) + len(prefix) + len(link) < 230
-        total = (adler32(block) - 1) & 0xFFFF if short else sum(block)
-        return b"%b%06o\0 %b" % (block[:148], total, block[156:])
+        who = (entry.mode, entry.uid, entry.gid)
+        owner = self._owners.get(who)
+        if owner is None:
+            if len(self._owners) >= _CACHE:
+                self._owners.clear()
+            owner = self._owners[who] = _owner(*who)
+        # The usual ends of a header, behind the checksum, differ in one byte only.
+        usual = not (prefix or entry.linkname or entry.major or entry.minor)
+        end, total = _ENDS[entry.kind] if usual else _end(entry, prefix)
+        start = b"%b%b%011o\0%b" % (name.ljust(100, b"\0"), owner, size, times)
+        return b"%b%06o\0 %b" % (start, _sum(start) + total, end)
 
-    def _id(self, value: int) -> bytes:
-        field = self._ids.get(value)
-        if field is None:
-            if len(self._ids) >= _CACHE:
-                self._ids.clear()
-            field = self._ids[value] = b"%07o\0" % min(value, _OCTAL_7)
-        return field
+    def _extension(self, body: bytes) -> bytes:
+        """A pax header with `body`.  Its header says nothing but its size; few sizes occur."""
+        length = len(body)
+        block = self._extensions.get(length)
+        if block is None:
+            if len(self._extensions) >= _CACHE:
+                self._extensions.clear()
+            start = _PAX_NAME.ljust(100, b"\0") + _owner(0o644, 0, 0)
+            start += b"%011o\0%011o\0" % (length, 0)
+            end = _pack_end(b"x", b"", _MAGIC, b"", b"")
+            block = b"%b%06o\0 %b" % (start, _sum(start) + sum(end) + _BLANK, end)
+            self._extensions[length] = block
+        return b"".join((block, body, bytes(-length % BLOCK)))
 
-    def _extension(self, entry: Entry, body: bytes) -> bytes:
-        # A fixed name: GNU tar's default has the process id in it, which would differ each time.
-        name = b"PaxHeaders/" + entry.name.rstrip(b"/").rpartition(b"/")[2][:80]
-        header = Entry(name, "file", 0o644, 0, 0, len(body))
-        block = self._block(header, name, b"", 0, b"x")
-        return b"".join((block, body, bytes(-len(body) % BLOCK)))
+
+def _owner(mode: int, uid: int, gid: int) -> bytes:
+    return b"%07o\0%07o\0%07o\0" % (mode, min(uid, _OCTAL_7), min(gid, _OCTAL_7))
+
+
+def _end(entry: Entry, prefix: bytes) -> tuple[bytes, int]:
+    """A header from its type on, and what that adds to the checksum."""
+    devices = b""
+    if entry.kind in ("char", "block"):
+        devices = b"%07o\0%07o\0" % (entry.major, entry.minor)
+    end = _pack_end(_FLAGS[entry.kind], entry.linkname[:100], _MAGIC, devices, prefix)
+    return end, sum(end) + _BLANK
+
+
+def _sum(start: bytes) -> int:
+    """The sum of a header's first 148 bytes."""
+    # The low half of Adler-32 is one plus the sum, modulo 65521, and 148 bytes stay below that.
+    return (adler32(start) - 1) & 0xFFFF
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:
@@ -264,3 +279,6 @@ def _decimal(nanoseconds: int) -> bytes:
     seconds, fraction = divmod(abs(nanoseconds), 1_000_000_000)
     text = f"{sign}{seconds}.{fraction:09d}".rstrip("0").rstrip(".")
     return text.encode()
+
+
+_ENDS = {kind: _end(Entry(b"", kind), b"") for kind in _FLAGS}

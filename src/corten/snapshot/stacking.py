@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from corten.errors import Usage
 from corten.oci.digest import Digest
+from corten.snapshot.blame import in_layer
 from corten.snapshot.holdings import Holdings
 from corten.snapshot.protocols import Mount, Snapshot
 from corten.snapshot.skeleton import skeleton
@@ -42,7 +43,8 @@ class StackingSnapshotter(ABC):
         if not self.has(diff_id):
             from corten.snapshot.feeding import read_tree
 
-            self._publish(read_tree(tar), diff_id, tar)
+            with in_layer(diff_id):
+                self._publish(read_tree(tar), diff_id, tar)
 
     def feeding(self) -> TreeFeed:
         """A feed that reads the layer while its bytes arrive."""
@@ -76,6 +78,11 @@ class StackingSnapshotter(ABC):
             self._holdings.remove_snapshot(key)
             raise
 
+    def complete(self, layers: Sequence[Digest]) -> None:
+        """Make what layers lack that link to files below them; see `Completes`."""
+        if any(self._holdings.layer_record(layer).links for layer in layers):
+            self._stack(layers)
+
     def mounts(self, key: str) -> tuple[Mount, ...]:
         """How to mount an existing snapshot.  Raises: NotFound; Corrupt: an index is damaged."""
         return self._assemble(*self._holdings.snapshot(key))
@@ -87,7 +94,8 @@ class StackingSnapshotter(ABC):
             raise Usage(f"snapshot {key} is read-only: nothing can have changed in it")
         from corten.snapshot.diff import write_diff
 
-        write_diff(path / "upper", write, root=self._root_metadata(snapshot.layers))
+        root = self._root_metadata(snapshot.layers) or RootMetadata(0o755, 0, 0, 0)
+        write_diff(path / "upper", write, root=root)
 
     def remove(self, key: str) -> None:
         """Forget a snapshot and its changes; nothing to do if there is none."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from pathlib import Path
 
 import pytest
 
-from corten.errors import Invalid, Unavailable, Unsupported
-from corten.snapshot.diff import write_diff
+from corten.archive.tar_writer import PIECE
+from corten.errors import Conflict, Invalid, Unavailable, Unsupported
+from corten.snapshot.diff import _kept, write_diff
 from corten.snapshot.removal import remove_tree
 from corten.snapshot.stacks import RootMetadata
 from support.tars import entries, scan
@@ -80,17 +82,63 @@ def test_hard_linked_symlinks_are_links_too(upper: Path) -> None:
     ]
 
 
-def test_symlinks_and_pipes_are_kept_sockets_left_out(upper: Path) -> None:
-    (upper / "link").symlink_to("x" * 200)
-    os.mkfifo(upper / "pipe")
-    here = os.open(upper, os.O_RDONLY)
+def _listen(directory: Path) -> None:
+    here = os.open(directory, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"/proc/self/fd/{here}/socket")
     os.close(here)
+
+
+def test_symlinks_and_pipes_are_kept_sockets_left_out(upper: Path) -> None:
+    (upper / "link").symlink_to("x" * 200)
+    os.mkfifo(upper / "pipe")
+    (upper / "run").mkdir()
+    _listen(upper / "run")
     assert [(e.name, e.kind) for e in entries(diff(upper))] == [
         (b"link", "symlink"),
         (b"pipe", "fifo"),
+        (b"run/", "directory"),
     ]
+
+
+def test_what_a_socket_took_the_place_of_is_deleted(upper: Path) -> None:
+    _listen(upper)  # the root has lower layers under it
+    assert [entry.name for entry in entries(diff(upper))] == [b".wh.socket"]
+    whole = bytearray()
+    write_diff(upper, whole.extend)
+    assert [entry.name for entry in entries(bytes(whole)) if entry.name != b"./"] == []
+
+
+def test_labels_of_the_host_stay_there() -> None:
+    found = {
+        "security.selinux": b"unconfined",
+        "security.evm": b"signed",
+        "security.capability": b"kept",
+        "system.nfs4_acl": b"of another file system",
+        "system.posix_acl_access": b"kept",
+        "trusted.overlay.opaque": b"y",
+        "btrfs.compression": b"zstd",
+    }
+    assert set(_kept(found)) == {"security.capability", "system.posix_acl_access"}
+
+
+def test_large_holes_are_not_in_the_tar(upper: Path) -> None:
+    with (upper / "lastlog").open("wb") as file:
+        file.seek(292 * 10**9)
+        file.write(b"login")
+    data = diff(upper)
+    assert len(data) < 20_000
+    ((entry, offset, stored),) = scan(data)
+    assert (entry.name, entry.size) == (b"lastlog", 292 * 10**9 + 5)
+    assert entry.sparse == ((292 * 10**9 // 4096 * 4096, stored),)
+    assert data[offset : offset + stored].strip(b"\0") == b"login"
+
+
+def test_small_holes_are_written_out(upper: Path) -> None:
+    with (upper / "small").open("wb") as file:
+        file.truncate(1_000_000)
+    ((entry, _, stored),) = scan(diff(upper))
+    assert (entry.sparse, stored) == (None, 1_000_000)
 
 
 def test_the_same_tree_gives_the_same_bytes(upper: Path) -> None:
@@ -118,19 +166,57 @@ def test_names_like_whiteouts_are_invalid(upper: Path) -> None:
         diff(upper)
 
 
-def test_trees_that_are_too_deep_are_unsupported(upper: Path) -> None:
+def _deep(upper: Path, levels: int) -> None:
     fd = os.open(upper, os.O_RDONLY)
-    for _ in range(600):
+    for _ in range(levels):
         os.mkdir("d", dir_fd=fd)
         inner = os.open("d", os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = inner
     os.close(fd)
+
+
+def test_depth_costs_no_descriptors(upper: Path) -> None:
+    _deep(upper, 2000)
+    (upper / "e").write_text("after the way back up")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 8, limits[1]))
+    try:
+        found = entries(diff(upper))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        remove_tree(upper)
+    assert [found[0].name, found[1999].name] == [b"d/", b"d/" * 2000]
+    assert found[2000].name == b"e"
+
+
+def test_paths_that_no_layer_may_have_are_unsupported(upper: Path) -> None:
+    _deep(upper, 2049)
     try:
         with pytest.raises(Unsupported, match="too deep"):
             diff(upper)
     finally:
         remove_tree(upper)
+
+
+def test_directory_moved_while_it_is_read_is_a_conflict_and_leads_nowhere_else(
+    upper: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("outside")
+    (upper / "a/b/c").mkdir(parents=True)
+    (upper / "a/b/c/large").write_bytes(bytes(2 * PIECE))
+    out = bytearray()
+
+    def move(data: bytes) -> None:
+        # The walk stands in c now: two steps up from there would be outside.
+        out.extend(data)
+        if (upper / "a/b/c").exists():
+            (upper / "a/b/c").rename(upper / "c")
+
+    with pytest.raises(Conflict, match="moved"):
+        write_diff(upper, move, root=RootMetadata(0o755, UID, GID, 0))
+    assert b"outside" not in out
 
 
 def test_failure_of_the_receiver_comes_through(upper: Path) -> None:
