@@ -3,9 +3,9 @@
 The ``mount`` program is of no use here: it turns a file into a loop device,
 where ``mount(2)`` lets EROFS read the file directly.
 
-Overlays are made with the newer calls (fsopen, fsconfig, fsmount, move_mount),
-whose ``lowerdir+`` takes one layer at a time, so that neither the number of
-layers nor odd characters in a path matter.
+Overlays and EROFS are mounted with the newer calls (fsopen, fsconfig, fsmount,
+move_mount), which take one layer or device at a time, so that neither their number
+nor odd characters in a path matter.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from corten.errors import Conflict, CortenError, Denied, NotFound, Unavailable, Unsupported
 from corten.system.loop import attach
@@ -41,6 +43,10 @@ _AT_FDCWD = -100
 _STRING_LIMIT = 255
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NotBacking(Unsupported):
+    """A mount of a file that lies where files cannot be mounted: a block device is needed."""
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
@@ -75,7 +81,9 @@ def mount_error(number: int, doing: str) -> CortenError:
             return NotFound(message)
         case errno.EBUSY:
             return Conflict(message)
-        case errno.ENODEV | errno.ENOSYS | errno.EOPNOTSUPP | errno.ENOTBLK:
+        case errno.ENOTBLK:
+            return NotBacking(message, hint="choose a root directory on another file system")
+        case errno.ENODEV | errno.ENOSYS | errno.EOPNOTSUPP:
             return Unsupported(message, hint="this kernel lacks the file system")
         case errno.EINVAL:
             return Unsupported(message, hint="the kernel's log (dmesg) says why")
@@ -88,50 +96,19 @@ def try_file_system(kind: str, source: str = "", devices: Sequence[str] = ()) ->
     With a `source` (and further `devices`) it is really opened.  Returns whether
     it had to go through loop devices.  Raises: as :func:`mount`.
     """
+    doing = f"cannot use {kind}"
     if not source:
-        context = _syscall(_FSOPEN, kind.encode(), ctypes.c_uint(_CLOEXEC))
-        if context < 0:
-            raise mount_error(ctypes.get_errno(), f"cannot use {kind}")
-        os.close(context)
+        with _Context(kind, doing):
+            return False
+    options = [f"device={path}" for path in devices]
+    try:
+        with _Context(kind, doing) as context:
+            context.create(MS_RDONLY, source, options)
         return False
-    try:
-        _create(kind, source, devices)
-    except Unsupported as error:
-        if os.strerror(errno.ENOTBLK) not in str(error):
-            raise
-    else:
-        return False
-    opened: list[int] = []
-    try:
-        attached = []
-        for path in (source, *devices):
-            device, fd = attach(path)
-            attached.append(device)
-            opened.append(fd)
-        _create(kind, attached[0], attached[1:])
-    finally:
-        for fd in opened:
-            os.close(fd)
-    return True
-
-
-def _create(kind: str, source: str, devices: Sequence[str]) -> None:
-    """Open a file system read-only and let go of it again."""
-    context = _syscall(_FSOPEN, kind.encode(), ctypes.c_uint(_CLOEXEC))
-    if context < 0:
-        raise mount_error(ctypes.get_errno(), f"cannot use {kind}")
-    opened = [context]
-    try:
-        _configure(context, "ro", None, kind)
-        for key, path in (("source", source), *(("device", path) for path in devices)):
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            opened.append(fd)
-            _configure(context, key, f"/proc/self/fd/{fd}", kind)
-        if _syscall(_FSCONFIG, context, ctypes.c_uint(_CREATE), None, None, 0) < 0:
-            raise _explained(context, f"cannot use {kind}")
-    finally:
-        for fd in reversed(opened):
-            os.close(fd)
+    except NotBacking:
+        with _looped(source, options) as (device, through), _Context(kind, doing) as context:
+            context.create(MS_RDONLY, device, through)
+        return True
 
 
 def make_private() -> None:
@@ -154,7 +131,7 @@ def mount_options(kind: str, source: str, target: str, options: Sequence[str]) -
     elif kind == "erofs":
         _mount_erofs(source, target, flags | MS_RDONLY, rest)
     elif kind == "overlay":
-        _mount_overlay(target, flags, rest)
+        _mount_new(kind, "overlay", target, flags, rest, f"cannot mount overlay on {target}")
     else:
         mount(source, target, kind, flags, ",".join(rest))
 
@@ -180,99 +157,127 @@ def _bind(source: str, target: str, flags: int) -> None:
             raise
 
 
-def _mount_erofs(source: str, target: str, flags: int, options: list[str]) -> None:
+def _mount_erofs(source: str, target: str, flags: int, options: Sequence[str]) -> None:
     doing = f"cannot mount {source} on {target}"
-    if any("," in option for option in options):
-        raise Unsupported(f"{doing}: a comma in the path", hint="choose another root directory")
-    number = _try_mount(source, target, "erofs", flags, ",".join(options))
-    if number == 0:
-        return
-    if number != errno.ENOTBLK or not stat.S_ISREG(Path(source).stat().st_mode):
-        raise mount_error(number, doing)
-    # tmpfs, overlayfs and others cannot back a mount by file: read-only loop devices, which
-    # the kernel frees when the mount, their last user, goes.
+    try:
+        _mount_new("erofs", source, target, flags, options, doing)
+    except NotBacking:
+        if not stat.S_ISREG(Path(source).stat().st_mode):
+            raise
+        with _looped(source, options) as (device, through):
+            _mount_new("erofs", device, target, flags, through, doing)
+
+
+@contextmanager
+def _looped(source: str, options: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """`source`, and the devices among `options`, as read-only loop devices for the block.
+
+    For tmpfs, overlayfs and others, which cannot back a mount by file.  The kernel
+    frees a device when the mount, its last user, goes.
+    """
     opened: list[int] = []
     try:
+        through = []
         device, fd = attach(source)
         opened.append(fd)
-        through = []
         for option in options:
             key, equals, value = option.partition("=")
             if key == "device" and equals:
                 value, fd = attach(value)
                 opened.append(fd)
             through.append(f"{key}{equals}{value}")
-        number = _try_mount(device, target, "erofs", flags, ",".join(through))
-        if number:
-            raise mount_error(number, doing)
+        yield device, through
     finally:
         for fd in opened:
             os.close(fd)
 
 
-def _try_mount(source: str, target: str, kind: str, flags: int, data: str) -> int:
-    result = _libc.mount(
-        os.fsencode(source),
-        os.fsencode(target),
-        kind.encode(),
-        ctypes.c_ulong(flags),
-        os.fsencode(data) if data else None,
-    )
-    return ctypes.get_errno() if result else 0
+def _mount_new(
+    kind: str, source: str, target: str, flags: int, options: Sequence[str], doing: str
+) -> None:
+    with _Context(kind, doing) as context:
+        context.create(flags, source, options)
+        context.mount(flags, target)
 
 
-def _mount_overlay(target: str, flags: int, options: list[str]) -> None:
-    opened: list[int] = []
-    try:
-        context = _syscall(_FSOPEN, b"overlay", ctypes.c_uint(_CLOEXEC))
-        if context < 0:
-            raise mount_error(ctypes.get_errno(), f"cannot mount overlay on {target}")
-        opened.append(context)
-        _configure(context, "source", "overlay", target)
+class _Context:
+    """A file system being configured: fsopen, fsconfig, fsmount.
+
+    Every option is a call of its own, so no number of them is too many (the data of
+    mount(2) are one page) and no character in them matters.  `doing` begins messages.
+    """
+
+    def __init__(self, kind: str, doing: str) -> None:
+        self._doing = doing
+        self._descriptors: list[int] = []
+        self._context = self._opened(
+            _syscall(_FSOPEN, kind.encode(), ctypes.c_uint(_CLOEXEC)), explain=False
+        )
+        # What the value of such an option names may be taken apart at these.
+        self._special = set(":\\,") if kind == "overlay" else set()
+
+    def create(self, flags: int, source: str, options: Sequence[str]) -> None:
+        """Open the file system.  Raises: as :func:`mount`, with what the kernel wrote about it."""
+        self._configure("source", source)
+        if flags & MS_RDONLY:
+            self._configure("ro", None)
         for option in options:
             key, equals, value = option.partition("=")
-            if equals and (len(os.fsencode(value)) > _STRING_LIMIT or set(value) & set(":\\,")):
-                # A short stand-in for a path that is too long or would be taken apart.
-                fd = os.open(value, os.O_PATH | os.O_CLOEXEC)
-                opened.append(fd)
-                value = f"/proc/self/fd/{fd}"
-            _configure(context, key, value if equals else None, target)
-        if flags & MS_RDONLY:
-            _configure(context, "ro", None, target)
-        if _syscall(_FSCONFIG, context, ctypes.c_uint(_CREATE), None, None, 0) < 0:
-            raise _explained(context, f"cannot mount overlay on {target}")
+            self._configure(key, value if equals else None)
+        if _syscall(_FSCONFIG, self._context, ctypes.c_uint(_CREATE), None, None, 0) < 0:
+            raise self._explained()
+
+    def mount(self, flags: int, target: str) -> None:
+        """Put it at `target`.  Raises: as :func:`mount`."""
         attributes = flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        made = _syscall(_FSMOUNT, context, ctypes.c_uint(_CLOEXEC), ctypes.c_uint(attributes))
-        if made < 0:
-            raise mount_error(ctypes.get_errno(), f"cannot mount overlay on {target}")
-        opened.append(made)
-        where = os.fsencode(target)
-        moved = _syscall(_MOVE_MOUNT, made, b"", _AT_FDCWD, where, ctypes.c_uint(_FROM_EMPTY_PATH))
-        if moved < 0:
-            raise mount_error(ctypes.get_errno(), f"cannot mount overlay on {target}")
-    finally:
-        for fd in reversed(opened):
+        made = self._opened(
+            _syscall(_FSMOUNT, self._context, ctypes.c_uint(_CLOEXEC), ctypes.c_uint(attributes))
+        )
+        empty = ctypes.c_uint(_FROM_EMPTY_PATH)
+        if _syscall(_MOVE_MOUNT, made, b"", _AT_FDCWD, os.fsencode(target), empty) < 0:
+            raise mount_error(ctypes.get_errno(), self._doing)
+
+    def _configure(self, key: str, value: str | None) -> None:
+        command, raw = _SET_FLAG, None
+        if value is not None:
+            if len(os.fsencode(value)) > _STRING_LIMIT or self._special & set(value):
+                # A short stand-in for a path that is too long or would be taken apart.
+                try:
+                    fd = os.open(value, os.O_PATH | os.O_CLOEXEC)
+                except OSError as error:
+                    number = error.errno or errno.EINVAL
+                    raise mount_error(number, f"{self._doing}: {value}") from error
+                self._descriptors.append(fd)
+                value = f"/proc/self/fd/{fd}"
+            command, raw = _SET_STRING, os.fsencode(value)
+        if _syscall(_FSCONFIG, self._context, ctypes.c_uint(command), key.encode(), raw, 0) < 0:
+            raise self._explained(f": {key}={value or ''}")
+
+    def _opened(self, fd: int, *, explain: bool = True) -> int:
+        """Keep a descriptor that a call returned until the end.  Raises: if it is none."""
+        if fd < 0:
+            raise self._explained() if explain else mount_error(ctypes.get_errno(), self._doing)
+        self._descriptors.append(fd)
+        return fd
+
+    def _explained(self, more: str = "") -> CortenError:
+        """The error of the last call, with what the kernel wrote to the context."""
+        number = ctypes.get_errno()
+        texts = []
+        while True:
+            try:
+                text = os.read(self._context, 1024).decode(errors="replace").strip()
+            except OSError:
+                break
+            texts.append(text.partition(" ")[2])
+        return mount_error(number, "; ".join([self._doing + more, *texts]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for fd in reversed(self._descriptors):
             os.close(fd)
-
-
-def _configure(context: int, key: str, value: str | None, target: str) -> None:
-    command = _SET_FLAG if value is None else _SET_STRING
-    raw = None if value is None else os.fsencode(value)
-    if _syscall(_FSCONFIG, context, ctypes.c_uint(command), key.encode(), raw, 0) < 0:
-        raise _explained(context, f"cannot mount on {target}: {key}={value or ''}")
-
-
-def _explained(context: int, doing: str) -> CortenError:
-    """The error of a context, with what the kernel wrote to it."""
-    number = ctypes.get_errno()
-    texts = []
-    while True:
-        try:
-            text = os.read(context, 1024).decode(errors="replace").strip()
-        except OSError:
-            break
-        texts.append(text.partition(" ")[2])
-    return mount_error(number, "; ".join([doing, *texts]))
 
 
 def _syscall(number: int, *arguments: object) -> int:
