@@ -1,20 +1,25 @@
 """The overlay driver: a layer is a directory, extracted once.
 
 ROOT/layers/overlay/HEX/fs    the layer, with whiteouts as overlayfs has them
+ROOT/stacks/overlay/HEX/fs    what a layer lacks that has hard links to files of the
+                              layers below it: :mod:`corten.snapshot.completion`
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from corten.errors import Corrupt, Unavailable
 from corten.oci.digest import Digest
+from corten.snapshot.blame import in_layer
 from corten.snapshot.extraction import extract
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.protocols import Mount
 from corten.snapshot.stacking import StackingSnapshotter, root_metadata
+from corten.snapshot.stacks import StackHoldings, StackRecord, chain_ids
 from corten.snapshot.tree import LayerTree
 
 
@@ -47,6 +52,49 @@ class OverlaySnapshotter(StackingSnapshotter):
                 hint="remove the image and pull it again",
             )
         return (), str(directory)
+
+    def _stack(self, layers: Sequence[Digest]) -> tuple[list[Mount], list[str]]:
+        """As `StackingSnapshotter._stack`; above a layer with links into lower ones come these."""
+        records = {layer: self._holdings.layer_record(layer) for layer in layers}
+        if not any(record.links for record in records.values()):
+            return super()._stack(layers)
+        lower: list[str] = []
+        chains = chain_ids(layers)
+        for count, layer in enumerate(layers):
+            record = records[layer]
+            _, directory = self._lower(layer)
+            below = [] if record.opaque else lower
+            if record.links:
+                completion = self._completion(chains[count], layers[: count + 1], lower)
+                lower = [completion, directory, *below]
+            else:
+                lower = [directory, *below]
+        return [], list(dict.fromkeys(lower))
+
+    def _completion(self, chain: Digest, layers: Sequence[Digest], below: Sequence[str]) -> str:
+        """The directory of hard links that belongs above the last of `layers`.
+
+        Raises: Invalid: a link names a file that is not below.
+        """
+        stacks = self._holdings.stacks
+        directory = stacks.stack(chain) / "fs"
+        if not _whole(stacks, chain):
+            from corten.snapshot.completion import complete
+
+            layer = layers[-1]
+            links = self._holdings.layer_record(layer).links
+            source = self._holdings.layer(layer) / "fs"
+            with in_layer(layer), stacks.making(), stacks.draft() as draft:
+                if not _whole(stacks, chain):  # else another was faster
+                    (draft / "fs").mkdir()
+                    complete(source, below, links, draft / "fs")
+                    names = tuple(str.__str__(each) for each in layers)
+                    stacks.publish(draft, chain, StackRecord(names))
+        return str(directory)
+
+
+def _whole(stacks: StackHoldings, chain: Digest) -> bool:
+    return stacks.record(chain) is not None and (stacks.stack(chain) / "fs").is_dir()
 
 
 def _sync_file_system(directory: Path) -> None:

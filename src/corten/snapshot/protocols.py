@@ -118,3 +118,33 @@ class Feeds(Protocol):
 
     def feeding(self) -> LayerFeed:
         """A new feed."""
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A driver whose layers may have hard links to files of the layers below (optional power)."""
+
+    def complete(self, layers: Sequence[Digest]) -> None:
+        """Make now what these very layers, lowest first, need beside themselves as a stack.
+
+        Raises: Invalid: a link names what is not below; layer, link and target are named.
+        """
+
+
+class Checks(Protocol):
+    """What can be said of the layers that a driver keeps, without changing any (optional power)."""
+
+    driver: str
+
+    def applied(self) -> Iterator[Digest]:
+        """All layers that are there, whole or not."""
+
+    def problem(self, layer: Digest, tar: Path | None, *, deep: bool = False) -> str:
+        """What is wrong with the layer, in a few words; empty: nothing, or it is gone.
+
+        `tar` is the layer's tar as the store has it, whose digest the caller verifies,
+        None where it has none.  `deep` compares all that the layer holds with `tar`.
+        """
+
+    def discard(self, layer: Digest) -> None:
+        """Forget the layer, also under snapshots: `Snapshotter.apply` then makes it anew."""

@@ -23,7 +23,8 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import CONFIG_LIMIT, parse_config
 from corten.oci.manifest import MANIFEST_LIMIT, Index, Manifest, parse_document
-from corten.snapshot.protocols import Feeds, LayerFeed, Snapshotter
+from corten.snapshot.blame import in_layer
+from corten.snapshot.protocols import Completes, Feeds, LayerFeed, Snapshotter
 
 DIFF_ID = "diff-id"
 """The kind of fact that keeps a layer blob's diff id."""
@@ -97,7 +98,8 @@ class UnpackingSink:
         return diff_id
 
     def _unpack_stored(self, descriptor: Descriptor) -> None:
-        with _Unpacking(self._store, self._snapshotter, descriptor) as unpacking:
+        unpacking = _Unpacking(self._store, self._snapshotter, descriptor)
+        with in_layer(descriptor.digest), unpacking:
             with self._store.open(descriptor) as reader:
                 while piece := reader.read(PIECE):
                     unpacking.write(piece)
@@ -124,8 +126,10 @@ class UnpackingSink:
                 f"the image has {len(layers)} layers, "
                 f"but its configuration names {len(config.diff_ids)}"
             )
+        whole = True
         for layer, wanted in zip(layers, config.diff_ids, strict=True):
             if not self.has(layer):
+                whole = False
                 continue  # one that must not be distributed; what is missing is tag's to refuse
             found = self._store.recall(DIFF_ID, layer.digest)
             if found != wanted:
@@ -133,6 +137,8 @@ class UnpackingSink:
                     f"layer {layer.digest.short} unpacks to {found}, "
                     f"but the image's configuration says {wanted}"
                 )
+        if whole and isinstance(self._snapshotter, Completes):
+            self._snapshotter.complete(config.diff_ids)
 
     def _read(self, descriptor: Descriptor, limit: int) -> bytes:
         """A whole document.  Raises: Corrupt: larger than `limit` bytes."""
@@ -161,7 +167,8 @@ class _LayerIngest:
         count = self._inner.write(data)
         self.offset = self._inner.offset
         if self._unpacking is not None:
-            self._unpacking.write(data)
+            with in_layer(self._descriptor.digest):
+                self._unpacking.write(data)
         return count
 
     def commit(self, expected: Digest | None = None) -> Descriptor:
@@ -171,9 +178,11 @@ class _LayerIngest:
             committed = self._inner.commit(expected)
             self._sink._unpack_stored(self._descriptor)
             return committed
-        self._unpacking.end()
+        with in_layer(self._descriptor.digest):
+            self._unpacking.end()
         committed = self._inner.commit(expected)
-        self._unpacking.apply(self._descriptor)
+        with in_layer(self._descriptor.digest):
+            self._unpacking.apply(self._descriptor)
         return committed
 
     def __enter__(self) -> Self:

@@ -146,7 +146,7 @@ def test_transfer_that_goes_on_where_it_stopped_is_applied_too(
         (gzip.compress(TAR)[:4000] + bytes(64) + gzip.compress(TAR)[4064:], (Corrupt, Invalid)),
         (gzip.compress(TAR[:-40_000]), Invalid),
         (gzip.compress(pack(file(b"../up"))), Invalid),
-        (pack(link(b"a", b"b")), Invalid),
+        (pack(file(b"f"), link(b"a", b"f/b")), Invalid),
         (b"no tar", Invalid),
     ],
 )
@@ -158,7 +158,7 @@ def test_bad_layer_is_refused_and_no_blob_stays(
 ) -> None:
     sink = UnpackingSink(store, snapshotter)
     layer = describe(data, media.OCI_LAYER_GZIP)
-    with pytest.raises(family):
+    with pytest.raises(family, match=layer.digest.short):
         put(sink, layer, data)
     assert blobs(store) == set()
     assert store.recall(DIFF_ID, layer.digest) is None
@@ -265,3 +265,20 @@ def test_a_layer_that_came_as_gzip_leaves_as_the_same_blob(
     put(sink, built, manifest)
     outgoing = compressed(store, built, Job())
     assert outgoing == build_manifest(describe(raw, media.OCI_CONFIG), [layer])[0]
+
+
+def test_image_with_a_link_to_what_no_layer_below_has_is_not_named(
+    tmp_path: Path, store: LocalStore
+) -> None:
+    sink = UnpackingSink(store, OverlaySnapshotter(tmp_path / "root"))
+    below, linking = pack(file(b"f", b"1", uid=UID, gid=GID)), pack(link(b"b", b"f"))
+    diff_ids = [Digest.of(below), Digest.of(linking)]
+    with LocalStore(tmp_path / "source") as source:
+        good = image(source, [below, linking], diff_ids)
+        copy(source, sink, good, Job(), name="docker.io/library/good:latest")
+        bad = image(source, [linking, below], diff_ids[::-1])
+        with pytest.raises(Invalid, match=f"{diff_ids[1].short}: b is a hard link to f, which"):
+            copy(source, sink, bad, Job(), name="docker.io/library/bad:latest")
+    assert store.resolve("docker.io/library/good:latest").digest == good.digest
+    with pytest.raises(NotFound):
+        store.resolve("docker.io/library/bad:latest")
