@@ -29,6 +29,7 @@ _PUBLIC = {
     "Settings": "corten.config.settings",
     "bootstrap": "corten.engine.bootstrap",
     "build": "corten.engine.build",
+    "check": "corten.engine.checking.check",
     "copy": "corten.engine.archives",
     "inspect": "corten.engine.images",
     "load": "corten.engine.archives",

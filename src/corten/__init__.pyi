@@ -6,6 +6,7 @@ from corten.engine.bootstrap import BootstrapOptions as BootstrapOptions
 from corten.engine.bootstrap import bootstrap as bootstrap
 from corten.engine.build import BuildOptions as BuildOptions
 from corten.engine.build import build as build
+from corten.engine.checking.check import check as check
 from corten.engine.containers import run as run
 from corten.engine.creation import ContainerOptions as ContainerOptions
 from corten.engine.host import Host as Host

@@ -8,6 +8,7 @@ command = group(
     "system",
     "Look after the store.",
     {
+        "check": Entry("system_check", "Verify all that is kept, and mend what can be mended"),
         "df": Entry(
             "system_df", "Show how much room images, containers, volumes and the build cache take"
         ),

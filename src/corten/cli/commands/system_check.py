@@ -1,0 +1,77 @@
+"""``corten system check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from corten.cli.frame import command as define
+from corten.cli.frame import echo, host, reporting
+from corten.cli.quantities import elapsed, size
+
+if TYPE_CHECKING:
+    from corten.engine.checking.finding import Report
+
+_TITLES = {
+    "Kind": "KIND",
+    "Subject": "SUBJECT",
+    "Problem": "PROBLEM",
+    "Remedy": "REMEDY",
+    "Repaired": "REPAIRED",
+}
+
+
+@define(
+    "check",
+    examples="""
+corten system check
+corten system check --repair
+corten system check --deep --format json
+""",
+)
+@click.option("--repair", is_flag=True, help="Mend what can be mended, and say how.")
+@click.option("--deep", is_flag=True, help="Compare applied layers with their tars path by path.")
+@click.option("--format", "form", default="", metavar="TEMPLATE", help="json or a template.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing: the exit status tells.")
+def command(repair: bool, deep: bool, form: str, quiet: bool) -> int:
+    """Verify all that is kept: blobs, catalog, layers, containers; find what crashes left.
+
+    Every blob is read and compared with its digest.  A finding is a line: what it is about,
+    what is wrong, and what to do or, with --repair, what was done.  Without --repair nothing
+    is changed.  The exit status is 0 if all is well, 1 if findings are left.
+
+    What nothing here can make again is moved to the directory damaged under the root, so that
+    `corten pull` fetches it; it is yours to look at or delete.
+    """
+    from corten.engine.checking.check import check
+
+    with reporting(quiet) as job:
+        report = check(host(), job, repair=repair, deep=deep)
+    if form and not quiet:
+        from corten.cli.templates import render_rows
+
+        rows = [
+            dict(zip(_TITLES, (f.kind, f.subject, f.problem, f.remedy, f.repaired), strict=True))
+            for f in report.findings
+        ]
+        echo(render_rows(form, rows, _TITLES))
+    elif not quiet:
+        echo([f"{'repaired ' if f.repaired else ''}{f}" for f in report.findings])
+        echo(_summary(report))
+    return 1 if report.left else 0
+
+
+def _summary(report: Report) -> str:
+    looked = (
+        f"Checked {report.blobs} blobs ({size(report.size)}), {report.layers} layers,"
+        f" {report.snapshots} snapshots and {report.containers} containers"
+        f" in {elapsed(report.seconds)}"
+    )
+    repaired = len(report.findings) - len(report.left)
+    if not report.findings:
+        return f"{looked}: all is well\n"
+    told = [f"{repaired} repaired"] if repaired else []
+    if report.left or not told:
+        told.append(f"{len(report.left)} {'finding' if len(report.left) == 1 else 'findings'} left")
+    return f"{looked}: {', '.join(told)}\n"

@@ -1,0 +1,75 @@
+"""Findings about what storage drivers keep: applied layers and stacks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from corten.engine.checking.finding import Finding
+from corten.engine.checking.scope import REPAIR, Scope, comes_back, found, mended, people
+from corten.errors import CortenError
+from corten.oci.digest import Digest
+from corten.snapshot.checking import checks
+from corten.snapshot.drafts import remove_whole
+from corten.snapshot.protocols import Checks
+from corten.snapshot.remains import held_stacks
+
+
+def count_layers(scope: Scope) -> int:
+    """How many layers all drivers keep."""
+    return sum(len(list(driver.applied())) for driver in checks(scope.root))
+
+
+def check_layers(scope: Scope) -> Iterator[Finding]:
+    """Every applied layer of every driver, then every stack: those are made of layers."""
+    for driver in checks(scope.root):
+        layers = list(driver.applied())
+        with scope.job.step("check", f"{driver.driver} layers", len(layers)) as step:
+            for layer in layers:
+                # A damaged tar is the blob's finding; under a repair it is whole by now, or gone.
+                problem = driver.problem(layer, scope.tar(layer), deep=scope.deep)
+                if problem:
+                    yield _layer(scope, driver, layer, problem)
+                step.advance(1)
+    yield from _stacks(scope)
+
+
+def _layer(scope: Scope, driver: Checks, layer: Digest, problem: str) -> Finding:
+    need = scope.needs.get(layer)
+    users = f" (of {people(need.holders)})" if need is not None and need.holders else ""
+    subject = f"{driver.driver}/{layer}{users}"
+    tar = scope.whole_tar(layer)
+    if not scope.repair:
+        what = "makes it again from its tar" if tar else "removes it"
+        return found("layer", subject, problem, f"{REPAIR} {what}")
+    driver.discard(layer)
+    if tar is None:
+        back = comes_back(need, scope.known) if need is not None else "nothing needs it"
+        return mended("layer", subject, problem, f"removed, for it has no tar: {back}")
+    try:
+        apply(scope, driver.driver, layer)
+    except CortenError as error:
+        return found("layer", subject, problem, f"it cannot be made again: {error.message}")
+    return mended("layer", subject, problem, "made again from its tar")
+
+
+def apply(scope: Scope, driver: str, layer: Digest) -> bool:
+    """Apply a layer whose tar is whole; False: there is none.  Raises: CortenError."""
+    from corten.snapshot.probing import choose
+
+    tar = scope.whole_tar(layer)
+    if tar is None:
+        return False
+    choose(scope.root, driver).apply(layer, tar)
+    return True
+
+
+def _stacks(scope: Scope) -> Iterator[Finding]:
+    for stack in held_stacks(scope.root):
+        if not stack.problem:
+            continue
+        subject = f"{stack.driver}/{stack.path.name[:12]}"
+        if scope.repair:
+            remove_whole(stack.path)
+            yield mended("stack", subject, stack.problem, "removed: it is made again when needed")
+        else:
+            yield found("stack", subject, stack.problem, f"{REPAIR} removes it; it is made again")

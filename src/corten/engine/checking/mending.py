@@ -1,0 +1,158 @@
+"""Making damaged and missing blobs again out of what is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from corten.archive.compression import MAGIC, Deflater, Inflater, deflater, detect, inflater
+from corten.content.local import LocalStore
+from corten.content.protocols import PIECE
+from corten.engine.checking.survey import Need, Needs
+from corten.errors import Cancelled, CortenError, NotFound, Unavailable
+from corten.events.job import Job
+from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
+
+
+class Reads(Protocol):
+    """A file, as far as it is read here."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Mender:
+    """Mends blobs of `store`.  ``damaged`` shrinks as they become whole.
+
+    `copies` gives files elsewhere that may hold the same tar (a driver's).
+    """
+
+    def __init__(
+        self,
+        store: LocalStore,
+        needs: Needs,
+        damaged: Collection[Digest],
+        copies: Callable[[Digest], Iterator[Path]],
+        job: Job,
+    ) -> None:
+        self._store = store
+        self._needs = needs
+        self._copies = copies
+        self._job = job
+        self.damaged = set(damaged)
+
+    def mend(self, digest: Digest) -> str:
+        """Make the blob again, with the very bytes; says how, empty: it cannot be done.
+
+        Raises: Unavailable: the disk is full; Cancelled.
+        """
+        need = self._needs.get(digest, Need(""))
+        for how, attempt in self._attempts(digest, need):
+            with self._job.step("repair", str(digest), need.size) as step:
+                if attempt():
+                    self.damaged.discard(digest)
+                    return how
+                step.result("done", "other bytes")
+        return ""
+
+    def _attempts(self, digest: Digest, need: Need) -> Iterator[tuple[str, Callable[[], bool]]]:
+        for packed in sorted(need.packed):
+            if self._whole(packed):
+                how = f"inflated again from {packed.short}"
+                yield how, partial(self._inflate, packed, digest)
+        for path in self._copies(digest):
+            yield "copied from the applied layer", partial(self._copy, path, digest)
+        layer, tar = need.layer, need.tar
+        if layer is not None and tar is not None and tar != digest and self._whole(tar):
+            yield f"compressed again from its tar {tar.short}", partial(self._deflate, layer, tar)
+
+    def move_aside(self, digest: Digest) -> Path | None:
+        """Take the blob out of the store, to be fetched anew; where it is now, None: it was gone."""
+        aside = self._store.root / "damaged"
+        aside.mkdir(mode=0o700, exist_ok=True)
+        target = aside / f"{digest.algorithm}-{digest.encoded}"
+        try:
+            self._store.blobs.file(digest).replace(target)
+        except FileNotFoundError:
+            return None
+        self.damaged.discard(digest)
+        return target
+
+    def drop(self, digest: Digest) -> None:
+        """Delete the blob."""
+        with suppress(NotFound):
+            self._store.blobs.delete(digest)
+        self.damaged.discard(digest)
+
+    def _whole(self, digest: Digest) -> bool:
+        return digest not in self.damaged and self._store.blobs.size_or_none(digest) is not None
+
+    def _inflate(self, packed: Digest, tar: Digest) -> bool:
+        with self._store.blobs.open(packed) as file:
+            head = file.read(MAGIC)
+            return self._make(tar, None, lambda write: _pump(
+                file, inflater(detect(head), write), head, self._job
+            ))  # fmt: skip
+
+    def _copy(self, path: Path, tar: Digest) -> bool:
+        try:
+            with path.open("rb") as file:
+                return self._make(
+                    tar, None, lambda write: _pump(file, inflater("", write), b"", self._job)
+                )
+        except OSError:
+            return False
+
+    def _deflate(self, layer: Descriptor, tar: Digest) -> bool:
+        kind = media.compression(layer.media_type)
+        if kind not in ("gzip", "zstd"):
+            return False
+        with self._store.blobs.open(tar) as file:
+            return self._make(
+                layer.digest,
+                layer,
+                lambda write: _pump(file, deflater(kind, write), b"", self._job),
+            )
+
+    def _make(
+        self,
+        digest: Digest,
+        descriptor: Descriptor | None,
+        fill: Callable[[Callable[[bytes], object]], None],
+    ) -> bool:
+        """Whether what `fill` writes is the blob; then it takes its place."""
+        # What a cut-off pull left of it is left alone: here all bytes come at once.
+        limit = descriptor.size if descriptor is not None else None
+        with self._store.blobs.ingest() as ingest:
+
+            def write(data: bytes) -> None:
+                ingest.write(data)
+                if limit is not None and ingest.offset > limit:
+                    raise _OtherBytes
+
+            try:
+                fill(write)
+                ingest.commit(digest)
+            except _OtherBytes:
+                return False
+            except (Unavailable, Cancelled):
+                raise
+            except CortenError:  # damaged compression, another digest
+                return False
+        return True
+
+
+class _OtherBytes(Exception):
+    """It is not going to be the blob."""
+
+
+def _pump(file: Reads, stream: Inflater | Deflater, head: bytes, job: Job) -> None:
+    stream.feed(head)
+    while piece := file.read(PIECE):
+        job.check()
+        stream.feed(piece)
+    stream.finish()

@@ -1,0 +1,89 @@
+"""What every part of a check works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from pathlib import Path
+
+import msgspec
+
+from corten.content.blobs import BlobDirectory
+from corten.engine.checking.finding import Finding
+from corten.engine.checking.survey import Need, Needs, Survey
+from corten.engine.host import Host
+from corten.events.job import Job
+from corten.oci.digest import Digest
+from corten.runtime.containers import ContainerRecord
+
+REPAIR = "corten system check --repair"
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of `host`.  Without ``repair`` nothing may be changed.
+
+    ``busy``: other commands hold leases.  ``damaged`` are blobs whose bytes are wrong and
+    still in place.
+    """
+
+    host: Host
+    job: Job
+    repair: bool
+    deep: bool
+    blobs: BlobDirectory
+    known: Survey
+    needs: Needs
+    records: tuple[ContainerRecord, ...]
+    busy: bool = False
+    damaged: Set[Digest] = frozenset()
+
+    @property
+    def root(self) -> Path:
+        """The root that is checked."""
+        return self.host.root
+
+    def tar(self, layer: Digest) -> Path | None:
+        """The layer's tar as it lies in the store, None: it has none."""
+        return None if self.blobs.size_or_none(layer) is None else self.blobs.file(layer)
+
+    def whole_tar(self, layer: Digest) -> Path | None:
+        """The layer's tar, if its bytes are right."""
+        return None if layer in self.damaged else self.tar(layer)
+
+
+def mended(kind: str, subject: str, problem: str, done: str) -> Finding:
+    """A finding that a repair has seen to; `done` says how."""
+    return Finding(kind=kind, subject=subject, problem=problem, remedy=done, repaired=True)
+
+
+def found(kind: str, subject: str, problem: str, remedy: str) -> Finding:
+    """A finding that is left; `remedy` says what to do."""
+    return Finding(kind=kind, subject=subject, problem=problem, remedy=remedy)
+
+
+def comes_back(need: Need, known: Survey) -> str:
+    """What brings the bytes of a blob back that nothing here can make again."""
+    from corten.engine.checking.survey import familiar
+
+    pulled = {repository for repository, _, _ in known.repo_digests}
+    names = {familiar(name): name for name in known.names}
+    remedies = [_remedy(holder, names.get(holder, ""), pulled) for holder in sorted(need.holders)]
+    return "; ".join(dict.fromkeys(remedies)) or "nothing needs it: corten gc"
+
+
+def _remedy(holder: str, name: str, pulled: Set[str]) -> str:
+    kind, _, rest = holder.partition(" ")
+    if kind == "container" and rest:
+        return f"corten rm {rest}, or bring its image back"
+    if kind == "image" and rest:
+        return f"corten rmi {rest}"
+    bare = name.partition("@")[0]
+    repository = bare.rpartition(":")[0] if ":" in bare.rpartition("/")[2] else bare
+    if repository in pulled:
+        return f"corten pull {holder}"
+    return f"build, load or pull {holder} again, or corten rmi {holder}"
+
+
+def people(needed_by: Iterable[str]) -> str:
+    """Holders for a message; of many the first."""
+    names = sorted(needed_by)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

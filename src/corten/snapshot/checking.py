@@ -1,0 +1,128 @@
+"""Whether applied layers are what their tars say, for every driver that keeps some under a root."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from corten.errors import CortenError
+from corten.oci.digest import Digest, new_hasher
+from corten.snapshot.drafts import listed, remove_whole
+from corten.snapshot.holdings import Holdings, LayerRecord
+from corten.snapshot.protocols import Checks
+
+PIECE = 1024 * 1024
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def checks(root: Path) -> list[Checks]:
+    """One for every driver that was ever used under `root`; nothing is made or probed."""
+    known = (ErofsChecks, OverlayChecks)
+    return [kind(root) for kind in known if (root / "layers" / kind.driver).is_dir()]
+
+
+class _LayerChecks:
+    """What the drivers share: what there is, its record, letting go of it."""
+
+    driver: str
+
+    def __init__(self, root: Path) -> None:
+        self._holdings = Holdings(root.absolute(), self.driver)
+
+    def applied(self) -> Iterator[Digest]:
+        """Layers that are there, whole or not."""
+        for path in listed(self._holdings.layers):
+            if _HEX.fullmatch(path.name):
+                yield Digest(f"sha256:{path.name}")
+
+    def problem(self, layer: Digest, tar: Path | None, *, deep: bool = False) -> str:
+        """What is wrong with the layer, in a few words; empty: nothing."""
+        try:
+            record = self._holdings.layer_record(layer)
+            if record.driver != self.driver:
+                return f"its record is one of the {record.driver} driver"
+            return self._problem(layer, record, tar) or (
+                self._deep_problem(layer, tar) if deep and tar is not None else ""
+            )
+        except FileNotFoundError as error:
+            if not self._holdings.layer(layer).exists():
+                return ""  # it went meanwhile
+            return f"it lacks {Path(error.filename).name}"
+        except CortenError as error:
+            return "" if not self._holdings.layer(layer).exists() else error.message
+
+    def discard(self, layer: Digest) -> None:
+        """Forget the layer, under whatever snapshot it is; `Snapshotter.apply` makes it anew."""
+        with self._holdings.locked(exclusive=True):
+            remove_whole(self._holdings.layer(layer))
+
+    def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
+        raise NotImplementedError
+
+    def _deep_problem(self, layer: Digest, tar: Path) -> str:
+        raise NotImplementedError
+
+
+class ErofsChecks(_LayerChecks):
+    """Indexes against their checksums, data against the tar."""
+
+    driver = "erofs"
+
+    def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
+        path = self._holdings.layer(layer)
+        with (path / "index").open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != record.checksum:
+                return "its index is damaged"
+        if not (path / "mnt").is_dir():
+            return "it lacks mnt"
+        size = (path / "data").stat().st_size
+        if size != record.data_size:
+            return f"its data is {size} bytes long instead of {record.data_size}"
+        if tar is not None and (path / "data").samefile(tar):
+            return ""  # the blob's digest is somebody else's to verify
+        # A layer with sparse members has them written out behind the tar.
+        length = size if tar is None else tar.stat().st_size
+        with (path / "data").open("rb") as file:
+            if _digest(file, length) == layer:
+                return ""
+            # Without the tar nobody knows where it ends in the data of such a layer.
+            return "" if tar is None and self._is_longer(layer) else "its data is not the tar's"
+
+    def _is_longer(self, layer: Digest) -> bool:
+        from corten.snapshot.feeding import read_tree
+
+        try:
+            return bool(read_tree(self._holdings.layer(layer) / "data").sparse)
+        except CortenError:
+            return False
+
+    def _deep_problem(self, layer: Digest, tar: Path) -> str:
+        from corten.snapshot.comparing import index_difference
+
+        return index_difference(self._holdings.layer(layer), tar)
+
+
+class OverlayChecks(_LayerChecks):
+    """Extracted trees: that they are there and, if deep, all that is in them."""
+
+    driver = "overlay"
+
+    def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
+        return "" if (self._holdings.layer(layer) / "fs").is_dir() else "it lacks fs"
+
+    def _deep_problem(self, layer: Digest, tar: Path) -> str:
+        from corten.snapshot.comparing import tree_difference
+
+        return tree_difference(self._holdings.layer(layer) / "fs", tar)
+
+
+def _digest(file: BinaryIO, length: int) -> Digest:
+    """The digest of the first `length` bytes of `file`."""
+    hasher = new_hasher()
+    while length and (piece := file.read(min(PIECE, length))):
+        hasher.update(piece)
+        length -= len(piece)
+    return Digest.from_hasher(hasher)

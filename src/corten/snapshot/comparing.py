@@ -1,0 +1,135 @@
+"""A layer as a driver keeps it, compared with its tar path by path."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from corten.archive.entry import Entry, show
+from corten.snapshot.feeding import read_tree
+from corten.snapshot.tree import LayerTree, Node
+
+PIECE = 1024 * 1024
+_FORMS = {
+    "file": stat.S_IFREG,
+    "directory": stat.S_IFDIR,
+    "symlink": stat.S_IFLNK,
+    "char": stat.S_IFCHR,
+    "block": stat.S_IFBLK,
+    "fifo": stat.S_IFIFO,
+}
+_OPAQUE = "trusted.overlay.opaque"
+
+
+def index_difference(layer: Path, tar: Path) -> str:
+    """How the index of the erofs layer in the directory `layer` differs from one made of `tar`.
+
+    In a few words; empty: it does not.  A layer with sparse members, whose data is
+    written out elsewhere, is not compared.  Raises: CortenError: `tar` is no layer.
+    """
+    from corten.snapshot.erofs_index import build_index
+
+    tree = read_tree(tar)
+    if tree.sparse:
+        return ""
+    fresh = build_index(tree, (layer / "data").stat().st_size)
+    return "" if (layer / "index").read_bytes() == fresh else "its index is not the tar's"
+
+
+def tree_difference(directory: Path, tar: Path) -> str:
+    """The first path of an extracted layer that is not as `tar` has it; empty: none.
+
+    Kinds, owners, modes, times, attributes, hard links, targets and content.
+    Raises: CortenError: `tar` is no layer.
+    """
+    tree = read_tree(tar)
+    with tar.open("rb") as source:
+        try:
+            return next(_differences(directory, tree, source.fileno()), "")
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
+
+
+def _differences(directory: Path, tree: LayerTree, source: int) -> Iterator[str]:
+    todo: list[tuple[bytes, Node]] = [(os.fsencode(directory), tree.root)]
+    inodes: dict[int, tuple[int, int]] = {}
+    while todo:
+        path, node = todo.pop()
+        name = show(path[len(os.fsencode(directory)) + 1 :]) or "the root directory"
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            yield f"it lacks {name}"
+            continue
+        if wrong := _metadata(node, path, found) or _content(node, path, source):
+            yield f"{name} has {wrong}"
+        place = found.st_dev, found.st_ino
+        if inodes.setdefault(id(node), place) != place:
+            yield f"{name} is not the hard link that it should be"
+        if node.children is not None:
+            with os.scandir(path) as entries:
+                present = {entry.name for entry in entries}
+            for extra in sorted(present - set(node.children)):
+                yield f"{show(extra)} in {name} is not in the tar"
+            todo += [(path + b"/" + child, below) for child, below in node.children.items()]
+
+
+def _metadata(node: Node, path: bytes, found: os.stat_result) -> str:
+    entry = node.entry
+    if stat.S_IFMT(found.st_mode) != _FORMS[entry.kind]:
+        return "another type"
+    if entry.kind in ("char", "block") and found.st_rdev != os.makedev(entry.major, entry.minor):
+        return "another device number"
+    if node.whiteout:
+        return ""
+    if (found.st_uid, found.st_gid) != (entry.uid, entry.gid):
+        return "another owner"
+    if entry.kind != "symlink" and stat.S_IMODE(found.st_mode) != entry.mode:
+        return "another mode"
+    # Who makes a name in a directory changes its time: a layer of ours is complete before.
+    if found.st_mtime_ns != entry.mtime_ns:
+        return "another time"
+    return _attributes(node, path)
+
+
+def _attributes(node: Node, path: bytes) -> str:
+    wanted = dict(node.entry.xattrs)
+    if node.opaque:
+        wanted[_OPAQUE] = b"y"
+    names = os.listxattr(path, follow_symlinks=False)
+    # A security module labels files by itself.
+    present = {
+        key: os.getxattr(path, key, follow_symlinks=False)
+        for key in names
+        if key in wanted or not key.startswith("security.")
+    }
+    return "" if present == wanted else "other attributes"
+
+
+def _content(node: Node, path: bytes, source: int) -> str:
+    entry = node.entry
+    if entry.kind == "symlink":
+        target = os.readlink(path)  # noqa: PTH115 - bytes stay bytes
+        return "" if target == entry.linkname else "another target"
+    if entry.kind != "file":
+        return ""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size != entry.size:
+            return "another size"
+        return "" if _same(entry, node.offset, file.fileno(), source) else "other bytes"
+
+
+def _same(entry: Entry, offset: int, file: int, source: int) -> bool:
+    """Whether the stretches that the tar stores are in the file."""
+    for start, length in entry.sparse if entry.sparse is not None else ((0, entry.size),):
+        done = 0
+        while done < length:
+            count = min(PIECE, length - done)
+            piece = os.pread(file, count, start + done)
+            if not piece or piece != os.pread(source, len(piece), offset + done):
+                return False
+            done += len(piece)
+        offset += length
+    return True
