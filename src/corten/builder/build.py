@@ -89,6 +89,12 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
     and Invalid, with file and line; StepFailed: a RUN ended with a failure;
     Cancelled.
     """
+    # From the look at the base image on: nothing that the build uses is collected.
+    with equipment.store.lease():
+        return _build(request, equipment, job)
+
+
+def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
     path = request.dockerfile or request.context / "Dockerfile"
     context = open_context(request.context, path)
     dockerfile = parse(_read(path), path.name)
@@ -107,7 +113,7 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
         file=path.name,
         origins=plan.graph.origins,
     )
-    with BuildCache(equipment.folder) as cache, equipment.store.lease():
+    with BuildCache(equipment.folder) as cache:
         worker = ImageWorker(stacks, equipment.executor, cache, setting)
         solver: Solver[Result] = Solver(
             worker, threads=request.threads, use_cache=not request.no_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,10 +16,10 @@ from corten.errors import NotFound
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
-from corten.snapshot.protocols import Feeds, LayerFeed, Snapshotter
+from corten.snapshot.protocols import Feeds, LayerFeed, Mount, Snapshotter
 
-BUILD_KEY = "build-"
-"""What keys of builds' snapshots begin with.  They are used under a lease of the store only."""
+_BUILD_KEY = "build-"
+_TRIES = 2
 
 
 class LayerStore(Store, Locates, Protocol):
@@ -72,6 +72,21 @@ class Stacks:
             if not self.snapshotter.has(layer):
                 self.snapshotter.apply(layer, self.path(layer))
 
+    def prepare(
+        self, key: str, layers: Sequence[Digest], *, readonly: bool = False
+    ) -> tuple[Mount, ...]:
+        """A snapshot over `layers`, made mountable first, and how to mount it.
+
+        Raises: NotFound, Invalid, Unsupported, Conflict.
+        """
+        for _ in range(_TRIES):
+            self.ensure_applied(layers)
+            # A collection that began before our lease may take a layer from the driver now.
+            with suppress(NotFound):
+                return self.snapshotter.prepare(key, layers, readonly=readonly)
+        self.ensure_applied(layers)
+        return self.snapshotter.prepare(key, layers, readonly=readonly)
+
     @contextmanager
     def view(self, layers: Sequence[Digest], label: str) -> Iterator[Tree]:
         """The tree that `layers` make, read-only.
@@ -85,10 +100,9 @@ class Stacks:
             with open_tree(empty, None, label) as tree:
                 yield tree
             return
-        self.ensure_applied(layers)
         key = new_key("view")
         try:
-            mounts = self.snapshotter.prepare(key, layers, readonly=True)
+            mounts = self.prepare(key, layers, readonly=True)
             target = self._folder / "view"
             target.mkdir(parents=True, exist_ok=True)
 
@@ -160,4 +174,4 @@ class NewLayer:
 
 def new_key(kind: str) -> str:
     """A key for a snapshot or a run that nobody else has."""
-    return f"{BUILD_KEY}{kind}-{os.urandom(8).hex()}"
+    return f"{_BUILD_KEY}{kind}-{os.urandom(8).hex()}"

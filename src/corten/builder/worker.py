@@ -242,10 +242,9 @@ class ImageWorker:
         network = setting.network if op.network == "default" else op.network
         extra = surroundings(op.env, network, setting.build_args, setting.environ)
         key = new_key("run")
-        self._stacks.ensure_applied(layers)
         try:
             sandbox = Sandbox(
-                rootfs=snapshotter.prepare(key, layers),
+                rootfs=self._stacks.prepare(key, layers),
                 binds=extra.binds,
                 network=network,
                 resolv_conf=extra.resolv_conf,

@@ -30,8 +30,6 @@ from corten.system.locks import locked
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # A layout may come from a stranger: a link in place of a blob is no blob, a FIFO must not block.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-FRESH = 60.0
-"""Seconds for which a blob counts as just used: `touch` does not write its time again."""
 
 
 class BlobDirectory:
@@ -171,10 +169,8 @@ class BlobDirectory:
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode):
                 return False
-            if time.time() - found.st_mtime < FRESH:
-                return True
             with locked(self._lock, shared=True):
-                os.utime(file, follow_symlinks=False)
+                _use_now(file)
         except OSError as error:
             if error.errno in _ABSENT:
                 return False
@@ -239,9 +235,15 @@ class BlobDirectory:
             target.parent.mkdir(exist_ok=True)
             sync_directory(self._blobs)
         with locked(self._lock, shared=True):
-            os.utime(file)  # the last write may be long ago: what counts is when it became a blob
+            _use_now(file)  # the last write may be long ago: what counts is when it became a blob
             file.replace(target)
         sync_directory(target.parent)
+
+
+def _use_now(file: Path) -> None:
+    # The kernel's own idea of now is some milliseconds old, and a collection compares with ours.
+    now = time.time_ns()
+    os.utime(file, ns=(now, now), follow_symlinks=False)
 
 
 def missing(digest: Digest) -> NotFound:

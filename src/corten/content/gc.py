@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 
 import msgspec
 
 from corten.content.graph import COUNT_LIMIT
 from corten.content.local import LocalStore
-from corten.errors import Corrupt, CortenError, Invalid
+from corten.errors import Corrupt, CortenError, Invalid, NotFound
 from corten.oci.codec import convert, decode_object
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -57,11 +58,13 @@ def collect(
     """Remove what nothing holds.
 
     `roots` are further digests to keep, with all below them (a build cache's
-    results).  `grace` is in seconds.  With `prune` applied layers go too, before the
+    results); they are asked for after the leases were looked at, so that who ends a
+    lease has put its roots there before.  `grace` is in seconds.  With `prune` applied layers go too, before the
     tars that they are made of: a layer without its tar would look whole.
     """
-    oldest = store.leases.oldest()
+    # In this order: whoever takes a lease that is not seen here uses things after `now`.
     now = time.time()
+    oldest = store.leases.oldest()
     unused_since = min(now - grace, now if oldest is None else oldest - _SLACK)
     found = list(store.blobs.scan())
     young = [digest for digest, status in found if status.st_mtime >= unused_since]
@@ -116,9 +119,12 @@ def _check_root(store: LocalStore, digest: Digest) -> None:
     size = store.blobs.size_or_none(digest)
     if size is None or size > MANIFEST_LIMIT or not digest.computable:
         return
-    with store.blobs.open(digest) as file:
-        if Digest.of(file.readall(), digest.algorithm) == digest:
-            return
+    try:
+        raw = store.blobs.read(digest, MANIFEST_LIMIT)
+    except NotFound:
+        return  # another collection was faster: it is no root any more
+    if Digest.of(raw, digest.algorithm) == digest:
+        return
     row = store.catalog.row("SELECT name FROM names WHERE digest = ?", digest)
     raise Corrupt(
         f"the manifest of {row[0] if row else digest} is damaged: nothing was collected",
@@ -134,11 +140,10 @@ def _children(store: LocalStore, digest: Digest) -> list[Digest]:
     size = store.blobs.size_or_none(digest)
     if size is None or size > CONFIG_LIMIT:
         return children
-    with store.blobs.open(digest) as file:
-        if file.read(1) != b"{":
-            return children
-        raw = b"{" + file.readall()
-    return children + _named_by(raw)
+    with suppress(NotFound), store.blobs.open(digest) as file:  # else another collection was faster
+        if file.read(1) == b"{":
+            children += _named_by(b"{" + file.readall())
+    return children
 
 
 def _named_by(raw: bytes) -> list[Digest]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from corten.engine.creation import ContainerOptions, record_of
 from corten.engine.host import Host
-from corten.engine.lookup import image_for
+from corten.engine.lookup import image_for, prepare
 from corten.errors import Conflict, NotFound, Usage
 from corten.events.job import Job
 from corten.runtime import lifecycle
@@ -36,16 +36,18 @@ def create(host: Host, options: ContainerOptions, job: Job) -> ContainerRecord:
 
     Raises: NotFound: no such image; Conflict: the name is taken; Invalid, Usage: an option.
     """
-    image = image_for(host, options.image, job, pull=options.pull, platform=options.platform)
-    record = record_of(host, image, options)
-    try:
-        host.snapshotter.prepare(record.id, image.config.diff_ids)
-        return lifecycle.create(host.runtime, record, image.config.config.volumes)
-    except BaseException:
-        host.snapshotter.remove(record.id)
-        for volume in record.anonymous:
-            VolumeStore(host.root).remove(volume)
-        raise
+    # From here until there is a record nothing of the image is collected.
+    with host.store.lease():
+        image = image_for(host, options.image, job, pull=options.pull, platform=options.platform)
+        record = record_of(host, image, options)
+        try:
+            prepare(host, record.id, image, job)
+            return lifecycle.create(host.runtime, record, image.config.config.volumes)
+        except BaseException:
+            host.snapshotter.remove(record.id)
+            for volume in record.anonymous:
+                VolumeStore(host.root).remove(volume)
+            raise
 
 
 def run(host: Host, options: ContainerOptions, job: Job, streams: Streams | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from corten.engine.host import Host
@@ -52,7 +53,8 @@ def tag(host: Host, source: str, target: str) -> Reference:
     reference = Reference.parse(target)
     if reference.digest is not None:
         raise Invalid(f"{target!r} cannot be a new name: it has a digest")
-    host.store.tag(str(reference), find_descriptor(host, source))
+    with host.store.lease():
+        host.store.tag(str(reference), find_descriptor(host, source))
     return reference
 
 
@@ -73,8 +75,10 @@ def remove(host: Host, text: str, *, force: bool = False, prune: bool = True) ->
     deleted: tuple[Digest, ...] = ()
     if last:
         if not _used_by(host, image_id):
-            store.forget_image(image_id)
-            deleted = (image_id,)
+            # Another command may have given it a name again, or have been faster.
+            with suppress(Conflict, NotFound):
+                store.forget_image(image_id)
+                deleted = (image_id,)
         if prune and deleted:
             from corten.engine.system import collect
 

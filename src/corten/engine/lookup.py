@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corten.content.claims import claimed
 from corten.content.local import ImageRecord
 from corten.content.summary import image_manifest
 from corten.engine.host import Host
@@ -13,6 +14,7 @@ from corten.oci.digest import Digest
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
+_TRIES = 2
 PULL_POLICIES = ("missing", "always", "never")
 
 
@@ -82,6 +84,7 @@ def image_for(
     """The image to run or build on, pulled if need be.
 
     Its layers are ready to be mounted unless `apply` is False (a build does it step by step).
+    Under a lease of the store they stay, though the image were removed meanwhile.
 
     Raises: NotFound: neither here nor (unless `pull` is ``never``) in its registry.
     """
@@ -95,8 +98,9 @@ def image_for(
             if pull == "never":
                 raise
         else:
+            hold(host, image)
             if apply:
-                ensure_applied(host, image)
+                ensure_applied(host, image, job)
             return image
     from corten.engine.transfer import pull as pull_image
 
@@ -109,16 +113,46 @@ def image_for(
     return load_image(host.store, pulled.descriptor, wanted)
 
 
-def ensure_applied(host: Host, image: Image) -> None:
-    """Make the image's layers mountable by the driver in use, if they are not (another driver's)."""
+def hold(host: Host, image: Image) -> None:
+    """Let all that the image consists of count as used now: what a collection spares under a lease."""
+    for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=False):
+        for digest in (layer.digest, diff_id):
+            host.store.blobs.touch(digest)
+
+
+def prepare(host: Host, key: str, image: Image, job: Job) -> None:
+    """A snapshot over the image's layers, which are applied if need be.
+
+    Raises: NotFound: they are not here; Conflict: the key is in use.
+    """
+    layers = image.config.diff_ids
+    for _ in range(_TRIES):
+        try:
+            host.snapshotter.prepare(key, layers)
+        except NotFound:
+            # A collection that began before our lease took one from the driver; its tar is here.
+            ensure_applied(host, image, job)
+        else:
+            return
+    host.snapshotter.prepare(key, layers)
+
+
+def ensure_applied(host: Host, image: Image, job: Job) -> None:
+    """Make the image's layers mountable by the driver in use, if they are not (another driver's).
+
+    Raises: NotFound: a layer is not here.
+    """
     if all(map(host.snapshotter.has, image.config.diff_ids)):
         return
     from corten.snapshot.unpacking import UnpackingSink
 
-    sink = UnpackingSink(host.store, host.snapshotter)
+    sink = UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit)
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
-        if not host.snapshotter.has(diff_id) and not sink.has(layer):
-            raise NotFound(
-                f"layer {layer.digest.short} of the image is not here",
-                hint="pull the image again",
-            )
+        if host.snapshotter.has(diff_id):
+            continue
+        with claimed(sink, layer, job):
+            if not sink.has(layer):
+                raise NotFound(
+                    f"layer {layer.digest.short} of the image is not here",
+                    hint="pull the image again",
+                )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
 from corten import __version__
-from corten.builder.stacks import BUILD_KEY
 from corten.engine.host import Host
 from corten.errors import Denied, Unsupported
 from corten.oci.digest import Digest
@@ -32,18 +31,24 @@ def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> C
     from corten.content.gc import collect as sweep
 
     reclaim(host)
-    roots = [Digest(r.manifest) for r in host.runtime.containers.walk() if r.manifest]
+    grace = GRACE if grace is None else grace
+    swept = sweep(host.store, _roots(host, forget=cache), grace=grace, prune=_prune_all(host))
+    return Collected(swept.blobs + swept.partials, swept.size + swept.partials_size, swept.layers)
+
+
+def _roots(host: Host, *, forget: bool) -> Iterator[Digest]:
+    """What containers are made of, and the results in the build cache unless it is to `forget` them."""
+    for record in host.runtime.containers.walk():
+        if record.manifest:
+            yield Digest(record.manifest)
     folder = host.root / "cache"
     if folder.is_dir():
         from corten.builder.cache import BuildCache
 
         with BuildCache(folder) as known:
-            if cache:
+            if forget:
                 known.forget()
-            roots += known.layers()
-    grace = GRACE if grace is None else grace
-    swept = sweep(host.store, roots, grace=grace, prune=_prune_all(host))
-    return Collected(swept.blobs + swept.partials, swept.size + swept.partials_size, swept.layers)
+            yield from known.layers()
 
 
 def reclaim(host: Host) -> int:
@@ -57,11 +62,12 @@ def reclaim(host: Host) -> int:
 
     count = settle_all(host.runtime) + host.executor.sweep()
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
-    known = {record.snapshot for record in host.runtime.containers.walk()}
-    snapshots = [s.key for s in host.snapshotter.walk() if s.key.startswith(BUILD_KEY)]
+    snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
     scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*")]
     if host.store.leases.oldest() is not None:
         return count
+    # Asked for last: a container's record is there before the lease it was made under ends.
+    known = {record.snapshot for record in host.runtime.containers.walk()}
     for key in snapshots:
         if key not in known:
             host.snapshotter.remove(key)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.content.blobs import FRESH, BlobDirectory
+from corten.content.blobs import BlobDirectory
 from corten.errors import Corrupt, Invalid, NotFound
 from corten.oci import media
 from corten.oci.descriptor import Descriptor, describe
@@ -229,12 +229,20 @@ def test_sweep_spares_what_was_used_since(blobs: BlobDirectory) -> None:
     assert not blobs.touch(old)
 
 
-def test_touch_does_not_write_for_what_is_fresh(blobs: BlobDirectory) -> None:
-    digest = blobs.put(b"x").digest
-    _age(blobs.file(digest), FRESH / 2)
-    before = blobs.file(digest).stat().st_mtime_ns
-    assert blobs.touch(digest)
-    assert blobs.file(digest).stat().st_mtime_ns == before
+def test_what_was_touched_after_a_moment_is_spared_however_short_before_it_came(
+    blobs: BlobDirectory,
+) -> None:
+    for number in range(50):
+        digest = blobs.put(b"%d" % number).digest
+        moment = time.time()
+        assert blobs.touch(digest)
+        assert blobs.sweep(digest, moment) is None
+
+
+def test_what_came_before_a_moment_is_swept_however_short(blobs: BlobDirectory) -> None:
+    for number in range(50):
+        digest = blobs.put(b"%d" % number).digest
+        assert blobs.sweep(digest, time.time()) is not None
 
 
 def test_stale_partials_go_unless_somebody_writes_them(blobs: BlobDirectory) -> None:

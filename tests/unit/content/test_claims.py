@@ -17,7 +17,7 @@ from corten.content.copy import copy
 from corten.content.local import LocalStore
 from corten.content.memory import MemoryStore
 from corten.content.protocols import BlobReader, Claims
-from corten.errors import Cancelled, Corrupt, Unavailable
+from corten.errors import Cancelled, Denied, Unavailable
 from corten.events.job import Job
 from corten.events.model import Event, Finished, Started
 from corten.oci import media
@@ -169,7 +169,7 @@ def test_who_waited_for_one_that_failed_goes_on_where_it_stopped(
     def fail() -> None:
         begun.set()
         assert go_on.wait(20)
-        raise Corrupt("no more")
+        raise Denied("no more")
 
     gated, watcher = Gated(source, lambda: None), Watcher()
     with LocalStore(tmp_path, AMD64) as store:
@@ -178,7 +178,7 @@ def test_who_waited_for_one_that_failed_goes_on_where_it_stopped(
         second_pool, second = in_thread(lambda: copy(gated, store, BLOB, watcher.job))
         assert watcher.waiting.wait(20)
         go_on.set()
-        with pytest.raises(Corrupt, match="no more"):
+        with pytest.raises(Denied, match="no more"):
             first.result(20)
         second.result(20)
         first_pool.shutdown()
