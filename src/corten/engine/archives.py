@@ -119,7 +119,7 @@ def import_image(
     with host.store.lease():
         descriptor = import_tar(host.store, file, options, job)
         # What cannot be mounted is refused now, not by the first run.
-        ensure_applied(host, load_image(host.store, descriptor, host.platform))
+        ensure_applied(host, load_image(host.store, descriptor, host.platform), job)
         host.store.tag(reference, descriptor)
     return descriptor
 
