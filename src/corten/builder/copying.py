@@ -14,17 +14,19 @@ from typing import NamedTuple
 import msgspec
 
 from corten.archive.entry import NO_XATTRS, Entry, Kind
-from corten.builder.archives import NewFile, is_archive, unpack
+from corten.builder.archives import NewFile, Room, is_archive, unpack
 from corten.builder.cache import BuildCache
 from corten.builder.graph import Copy
 from corten.builder.hashes import FileHashes, hash_file
 from corten.builder.layers import LayerWriter, Owner, find_owner
-from corten.builder.tree import Found, Tree
+from corten.builder.tree import Found, Tree, encoded
 from corten.builder.walk import Item, single, walk
+from corten.config.limits import layer_limit
 from corten.errors import Conflict, Invalid, NotFound
 from corten.events.job import Job
 
 _SMALL = 1024 * 1024
+_NOTES = 256
 _SECOND = 1_000_000_000
 _KINDS: Mapping[int, Kind] = {
     stat.S_IFREG: "file",
@@ -81,20 +83,33 @@ class _Copying:
         self.given = sources
         self.job = job
         self.hasher = hashlib.sha256(usedforsecurity=False)
+        self.notes: list[bytes] = []
         self.mode = int(op.chmod, 8) if op.chmod else None
         self.links: dict[tuple[int, int], tuple[str, str]] = {}
         self.base = ""
         self.into = False
 
     def digest(self) -> str:
+        self.settle()
         return self.hasher.hexdigest()
 
-    def note(self, *fields: object) -> None:
+    def note(self, *fields: str | bytes | int) -> None:
         # Lengths keep neighbouring fields apart, whatever bytes a name has.
+        notes = self.notes
         for field in fields:
-            raw = field if isinstance(field, bytes) else os.fsencode(str(field))
-            self.hasher.update(b"%d:" % len(raw))
-            self.hasher.update(raw)
+            if isinstance(field, str):
+                raw = encoded(field)
+            else:
+                raw = field if isinstance(field, bytes) else b"%d" % field
+            notes.append(b"%d:%b" % (len(raw), raw))
+        if len(notes) > _NOTES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Hash what was noted, many notes at once: there are several for each file."""
+        self.job.check()
+        self.hasher.update(b"".join(self.notes))
+        self.notes.clear()
 
     def sources(self, layer: LayerWriter | None) -> None:
         op = self.op
@@ -206,7 +221,8 @@ class _Copying:
             self.note("file", item.path, item.state.st_mode & 0o7777, hash_file(fd))
             layer.directory(self.base)
             owner = layer.owner if self.op.chown else None
-            unpack(fd, self.base, layer, owner, self.given.new_file, self.job)
+            room = Room(self.given.new_file, layer_limit(self.given.environ))
+            unpack(fd, self.base, layer, owner, room, self.job)
             layer.newest = max(layer.newest, int(item.state.st_mtime))
             return True
         finally:
@@ -232,35 +248,37 @@ class _Copying:
 
     def item(self, layer: LayerWriter | None, item: Item, place: str) -> None:
         """Note one thing, and put it into the layer."""
-        self.job.check()
         state = item.state
         kind = _KINDS.get(stat.S_IFMT(state.st_mode))
         if kind is None:
             raise Invalid(f"{item.source} is a socket, which cannot be copied")
         keep = self.given.keep_owner
-        self.note(kind, item.path, state.st_mode & 0o7777)
-        xattrs = NO_XATTRS
+        mode = state.st_mode & 0o7777
+        self.note(kind, item.path, mode)
+        xattrs: Mapping[str, bytes] = NO_XATTRS
         if keep:
-            xattrs = item.attributes() if kind in ("file", "directory") else NO_XATTRS
+            if kind in ("file", "directory"):
+                xattrs = item.attributes() or NO_XATTRS
             self.note(
                 state.st_uid, state.st_gid, *(part for pair in xattrs.items() for part in pair)
             )
-        if layer is None:
-            entry = None
-        else:
+        entry = None
+        if layer is not None:
             owner = layer.owner
             if keep and not self.op.chown:
                 owner = Owner(state.st_uid, state.st_gid)
-            mode = state.st_mode & 0o7777
-            if self.mode is not None and kind != "symlink":
+            if kind == "symlink":
+                mode = 0o777
+            elif self.mode is not None:
                 mode = self.mode
             entry = Entry(
-                name=os.fsencode(place),
-                kind=kind,
-                mode=0o777 if kind == "symlink" else mode,
-                uid=owner.uid,
-                gid=owner.gid,
-                mtime_ns=state.st_mtime_ns,
+                encoded(place),
+                kind,
+                mode,
+                owner.uid,
+                owner.gid,
+                state.st_size if kind == "file" else 0,
+                state.st_mtime_ns // _SECOND * _SECOND,
                 xattrs=xattrs,
             )
         if kind == "file":
@@ -268,13 +286,13 @@ class _Copying:
         elif kind == "symlink":
             target = item.link()
             self.note(target)
-            self.put(layer, entry, linkname=os.fsencode(target))
+            self.put(layer, entry, linkname=encoded(target))
         elif kind in ("char", "block"):
             major, minor = os.major(state.st_rdev), os.minor(state.st_rdev)
             self.note(major, minor)
             self.put(layer, entry, major=major, minor=minor)
-        else:
-            self.put(layer, entry)
+        elif layer is not None and entry is not None:
+            layer.put(entry)
 
     def put(self, layer: LayerWriter | None, entry: Entry | None, **more: object) -> None:
         if layer is not None and entry is not None:
@@ -287,9 +305,8 @@ class _Copying:
             first = self.links.setdefault((state.st_dev, state.st_ino), (item.source, place))
             if first[0] != item.source:
                 self.note("link", first[0])
-                self.put(
-                    layer, entry, kind="link", linkname=os.fsencode(first[1]), xattrs=NO_XATTRS
-                )
+                linkname = os.fsencode(first[1])
+                self.put(layer, entry, kind="link", size=0, linkname=linkname, xattrs=NO_XATTRS)
                 return
         hashes = self.given.hashes
         if layer is None and hashes is not None:
@@ -305,24 +322,27 @@ class _Copying:
 
     def read(self, layer: LayerWriter | None, item: Item, entry: Entry | None, fd: int) -> bytes:
         """Read a file once or twice: hash it, and write it.  Returns its SHA-256."""
-        state = os.fstat(fd)
-        if not stat.S_ISREG(state.st_mode):
-            raise Conflict(f"{item.source} changed while it was read")
-        if layer is not None and entry is not None:
-            if state.st_size <= _SMALL:
-                data = _all(fd, state.st_size)
-                digest = hashlib.sha256(data, usedforsecurity=False).digest()
-                layer.put(_sized(entry, len(data)), data)
-            else:
-                digest = hash_file(fd)
-                layer.put(_sized(entry, state.st_size), fd)
+        state, size = item.state, item.state.st_size
+        if layer is None or entry is None:
+            digest = hash_file(fd)
+        elif size <= _SMALL:
+            data = _all(fd, size)
+            digest = hashlib.sha256(data, usedforsecurity=False).digest()
+            if len(data) == size:
+                layer.put(entry, data)
         else:
             digest = hash_file(fd)
+            layer.put(entry, fd)
+        # What was read must be what was listed, from the first look at it to the last.
         after = os.fstat(fd)
-        if (after.st_mtime_ns, after.st_size) != (state.st_mtime_ns, state.st_size):
+        if (
+            after.st_mtime_ns != state.st_mtime_ns
+            or after.st_size != size
+            or after.st_mode != state.st_mode
+        ):
             raise Conflict(f"{item.source} changed while it was read", hint="build again")
         if self.given.hashes is not None:
-            self.given.hashes.keep(item.source, state, digest)
+            self.given.hashes.keep(item.source, after, digest)
         return digest
 
 

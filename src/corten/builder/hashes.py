@@ -11,6 +11,7 @@ import threading
 import time
 
 from corten.builder.cache import BuildCache, Stamp
+from corten.builder.tree import encoded
 
 _PIECE = 1024 * 1024
 # A file changed twice within one tick of the clock keeps its times: such a young one is not trusted.
@@ -29,7 +30,7 @@ class FileHashes:
 
     def find(self, path: str, state: os.stat_result) -> bytes | None:
         """The SHA-256 of a file that is as it was when it was read last."""
-        key = os.fsencode(path)
+        key = encoded(path)
         with self._lock:
             if self._known is None:
                 self._known = self._cache.stamps(self._context)
@@ -40,8 +41,7 @@ class FileHashes:
         """Remember the digest of a file that was read while it was in `state`."""
         if time.time_ns() - max(state.st_ctime_ns, state.st_mtime_ns) < _RACY:
             return
-        with self._lock:
-            self._new[os.fsencode(path)] = (_stamp(state), digest)
+        self._new[encoded(path)] = (_stamp(state), digest)
 
     def save(self) -> None:
         """Write what is new to the cache."""

@@ -84,6 +84,8 @@ class LayerWriter:
         """The directory that a link below at `path` leads to; None: it is no such link."""
         if self._below is None or path in self._made:
             return None
+        if path.rpartition("/")[0] in self._fresh:
+            return None
         state = self._below.state(path)
         if state is None or not stat.S_ISLNK(state.st_mode):
             return None
@@ -93,16 +95,24 @@ class LayerWriter:
 
     def parents(self, path: str) -> None:
         """Make the directories above `path` that are missing.  Raises: Invalid: one is a file."""
+        missing = []
         parent = path.rpartition("/")[0]
-        if parent and parent not in self._made:
-            self.directory(parent)
+        while parent and parent not in self._made:
+            missing.append(parent)
+            parent = parent.rpartition("/")[0]
+        for each in reversed(missing):
+            self._directory(each)
 
     def directory(self, path: str) -> None:
         """Make a directory and its parents, as far as they are missing.  Raises: Invalid."""
+        self.parents(path)
+        self._directory(path)
+
+    def _directory(self, path: str) -> None:
+        """Make a directory, whose parents are there, if it is missing."""
         there = self.below(path)
         if there == "other":
             raise Invalid(f"/{path} is in the way: it is not a directory")
-        self.parents(path)
         if there == "":
             self.put(
                 Entry(
@@ -124,7 +134,7 @@ class LayerWriter:
         would put a file where a directory is, or the other way round.
         """
         path = os.fsdecode(entry.name)
-        if any(part.startswith(_WHITEOUT) for part in path.split("/")):
+        if _WHITEOUT in path and any(part.startswith(_WHITEOUT) for part in path.split("/")):
             raise Invalid(
                 f"{path!r} cannot be put in a layer: names beginning with {_WHITEOUT} mean deletions"
             )
@@ -139,7 +149,9 @@ class LayerWriter:
             self._fresh.add(path)
         self._made[path] = is_directory
         seconds = entry.mtime_ns // _SECOND
-        self._tar.add(msgspec.structs.replace(entry, mtime_ns=seconds * _SECOND), data)
+        if entry.mtime_ns % _SECOND:
+            entry = msgspec.structs.replace(entry, mtime_ns=seconds * _SECOND)
+        self._tar.add(entry, data)
         self.count += 1
         if not made_up:
             self.newest = max(self.newest, seconds)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Generator, Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 from corten.builder.tree import Found, Tree
 from corten.errors import Invalid
 
 _DEPTH = 256
+_name = attrgetter("name")
 
 
 class Item(NamedTuple):
@@ -112,4 +114,11 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
 
 def _entries(fd: int) -> Iterator[os.DirEntry[str]]:
     with os.scandir(fd) as entries:
-        return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
+        found = list(entries)
+    # ASCII sorts as its bytes do.
+    plain = all(entry.name.isascii() for entry in found)
+    return iter(sorted(found, key=_name if plain else _encoded_name))
+
+
+def _encoded_name(entry: os.DirEntry[str]) -> bytes:
+    return os.fsencode(entry.name)
