@@ -36,6 +36,8 @@ MAX_SPARSE = 1 << 40
 NAME_MAX = 255
 PATH_MAX = 4096
 XATTR_VALUE_MAX = 65535
+XATTRS_MAX = 128 * 1024
+"""The most bytes of names and values of one file's attributes: no file system here keeps more."""
 _HOPS = 40
 
 # What overlayfs keeps for itself: a layer must not speak to it.
@@ -161,7 +163,7 @@ class LayerTree:
                         found.append(ForeignLink(path + name, child.entry.linkname))
                 elif child.whiteout:
                     above.hiding = True
-        self.links = tuple(sorted(found))
+        self.links = tuple(sorted((*self.links, *found)))  # it may be called again
 
     def _take_sparse(self, node: Node) -> None:
         self.sparse.append(node)
@@ -327,6 +329,7 @@ class LayerTree:
     def _checked_xattrs(self, entry: Entry) -> Entry:
         """`entry` with the attributes that a file system here can keep.  Raises: Invalid."""
         kept: dict[str, bytes] = {}
+        size = 0
         for key, value in entry.xattrs.items():
             raw = key.encode("utf-8", "surrogateescape")
             if key.startswith(_OVERLAY_PRIVATE) or not _keepable(key):
@@ -334,7 +337,12 @@ class LayerTree:
             if len(raw) > NAME_MAX or len(value) > XATTR_VALUE_MAX or b"\0" in raw:
                 raise Invalid(f"{show(entry.name)}: the attribute {show(raw)} is too large")
             kept[key] = value
-            self._weight += len(raw) + len(value)
+            size += len(raw) + len(value) + 1
+        if size > XATTRS_MAX:
+            raise Invalid(
+                f"{show(entry.name)}: its attributes are too large together: {size} bytes"
+            )
+        self._weight += size
         if len(kept) == len(entry.xattrs):
             return entry
         attributes: Mapping[str, bytes] = kept or NO_XATTRS
