@@ -63,3 +63,22 @@ def test_an_image_for_another_platform_can_be_pushed(host: Host, server: ServerP
     )
     with pytest.raises(NotFound, match="no image for linux/amd64"):
         pull(host, name, Job(), platform="linux/amd64")
+
+
+def test_a_second_push_takes_at_most_three_requests_and_an_untagged_image_is_sent_again(
+    host: Host, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with corten_registry(tmp_path / "registry") as fresh:
+        name = f"{fresh.host}/x/again:1"
+        image = plain_image(host.store, b"content")
+        host.store.tag(name, image.root)
+        first = push(host, name, Job())
+        capfd.readouterr()
+        assert push(host, name, Job()) == first
+        asked = capfd.readouterr().err.splitlines()
+        assert 1 <= len(asked) <= 3
+        with Registries({}) as registries:
+            repository = registries.open(Reference.parse(name), ("pull", "push", "delete"))
+            repository.delete(first.descriptor)
+            push(host, name, Job())
+            assert repository.resolve("1").digest == first.descriptor.digest

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from corten.content.copy import copy as copy_graph
 from corten.content.graph import read_document
+from corten.content.protocols import Source
 from corten.engine.host import Host
 from corten.engine.lookup import image_id_of
-from corten.errors import NotFound
+from corten.errors import CortenError, NotFound
 from corten.events.job import Job
 from corten.image.compress import compressed
 from corten.image.view import load_image
@@ -100,6 +101,17 @@ def _digest_here(host: Host, reference: Reference) -> Digest | None:
         return None
 
 
+def _stands_for(registry: Source, tag: str, descriptor: Descriptor) -> bool:
+    """Whether the tag is this manifest already: a registry has all that its manifests name.
+
+    Spec: OCI distribution, "Pushing Manifests".
+    """
+    try:
+        return registry.resolve(tag).digest == descriptor.digest
+    except CortenError:
+        return False  # pushing says what is wrong, in its own words
+
+
 def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
     """Send a local image to the registry that its name says, compressed; what is there is skipped.
 
@@ -120,8 +132,10 @@ def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
     ):
         sink = registries.open(reference, ("pull", "push"))
         outgoing = compressed(host.store, descriptor, step)
-        copy_graph(host.store, sink, outgoing, step, name=reference.tag)
+        there = _stands_for(sink, reference.tag, outgoing)
+        if not there:
+            copy_graph(host.store, sink, outgoing, step, name=reference.tag)
         image_id = image_id_of(host, descriptor)
         host.store.add_repo_digest(reference.name, outgoing.digest, image_id)
-        step.result("done", str(outgoing.digest))
+        step.result("cached" if there else "done", str(outgoing.digest))
     return Pushed(reference, outgoing)
