@@ -133,16 +133,16 @@ def make_tree(folder: Path) -> tuple[int, int]:
         total += size
     # A few large ones, as real layers have them, bring it to its size.
     number = 0
-    for path in sorted(Path("/usr/lib").rglob("*.so*")):
+    for library in sorted(Path("/usr/lib").rglob("*.so*")):
         if total >= TREE_BYTES:
             break
-        if path.is_file() and not path.is_symlink() and path.stat().st_size > LARGE:
+        if library.is_file() and not library.is_symlink() and library.stat().st_size > LARGE:
             number += 1
-            target = folder / "large" / f"{number}-{path.name}"
+            target = folder / "large" / f"{number}-{library.name}"
             target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, target)
+            shutil.copyfile(library, target)
             os.utime(target, (1_700_000_000, 1_700_000_000))
-            total += path.stat().st_size
+            total += library.stat().st_size
     return len(chosen) + number, total
 
 
