@@ -75,7 +75,8 @@ class Server:
         By parity of `number` the next command is the same again, or gc.
         """
         wanted = self._reference(tuple(names))
-        return _forked(lambda: _check(place, names, wanted, gc_first=number % 2 == 0))
+        stock = self._reference(())
+        return _forked(lambda: _check(place, names, wanted, stock if number % 2 == 0 else None))
 
     def _reference(self, names: tuple[str, ...]) -> Counter[str]:
         """What a store has after the operations and gc, without any crash."""
@@ -98,16 +99,19 @@ class Server:
         return self._wanted[names]
 
 
-def _check(place: Place, names: list[str], wanted: Counter[str], *, gc_first: bool) -> str:
-    """All that must hold after a crash; a text of what does not."""
+def _check(place: Place, names: list[str], wanted: Counter[str], stock: Counter[str] | None) -> str:
+    """All that must hold after a crash; a text of what does not.
+
+    With what the `stock` has, which nothing was done to, gc comes before anything else.
+    """
     found = [f"at once: {fault}" for fault in faults(place)]
-    if gc_first:
+    if stock is not None:
         remove_containers(place)
         gc(place)
         found += [f"after gc: {fault}" for fault in faults(place)]
         found += [
             f"gc left {what}"
-            for what in (inventory(place) - wanted)
+            for what in (inventory(place) - (wanted | stock))
             # Kept for a day to be resumed; names and rows are before or after.
             if not what.endswith(".part") and "/" in what and "blobs" not in what
         ]

@@ -66,6 +66,8 @@ def collect(
     now = time.time()
     oldest = store.leases.oldest()
     unused_since = min(now - grace, now if oldest is None else oldest - _SLACK)
+    if (store.path / "index.json").exists():
+        store.publish_names()  # one that removed a name may have been killed before it did this
     found = list(store.blobs.scan())
     young = [digest for digest, status in found if status.st_mtime >= unused_since]
     marked = live(store, [*roots, *young])
@@ -79,7 +81,7 @@ def collect(
         if freed is not None:
             count, size = count + 1, size + freed
             gone.append(digest)
-    _forget_facts(store, gone)
+    _forget_facts(store, [*gone, *_unfounded(store, {digest for digest, _ in found})])
     partials, partials_size = store.blobs.sweep_partials(now - PARTIAL_AGE)
     return Collected(count, size, partials, partials_size, frozenset(marked), layers)
 
@@ -166,6 +168,13 @@ def _named_by(raw: bytes) -> list[Digest]:
 
 def _compressed(fact: str) -> Digest:
     return convert(decode_object(fact.encode(), "fact", CONFIG_LIMIT), Descriptor, "fact").digest
+
+
+def _unfounded(store: LocalStore, found: set[Digest]) -> list[Digest]:
+    """What there are facts about, but no blob: a collection was killed after it removed that."""
+    known = store.catalog.rows("SELECT DISTINCT digest FROM facts")
+    strange = (digest for (text,) in known if (digest := Digest(text)) not in found)
+    return [digest for digest in strange if store.blobs.size_or_none(digest) is None]
 
 
 def _forget_facts(store: LocalStore, gone: list[Digest]) -> None:

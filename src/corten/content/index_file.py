@@ -23,9 +23,11 @@ MARKER = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 def write_marker(path: Path) -> None:
-    """Write ``oci-layout`` if it is not there."""
+    """Write ``oci-layout`` if it is not there; by one writer at a time."""
     file = path / "oci-layout"
     if not file.exists():
+        for draft in path.glob(f".{file.name}.*.tmp"):
+            draft.unlink(missing_ok=True)  # of one that was killed
         write_durably(file, MARKER)
 
 
@@ -60,8 +62,16 @@ def read_index(path: Path) -> Index:
 
 
 def write_index(path: Path, manifests: Sequence[Descriptor]) -> None:
-    """Replace ``index.json`` in one step."""
-    write_durably(path / "index.json", build_index(manifests)[1])
+    """Replace ``index.json`` in one step, if it says something else; by one writer at a time."""
+    file, raw = path / "index.json", build_index(manifests)[1]
+    for draft in path.glob(f".{file.name}.*.tmp"):
+        draft.unlink(missing_ok=True)  # of one that was killed
+    try:
+        if file.read_bytes() == raw:
+            return
+    except FileNotFoundError:
+        pass
+    write_durably(file, raw)
 
 
 def name_of(descriptor: Descriptor) -> str:

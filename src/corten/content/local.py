@@ -8,6 +8,7 @@ Names are canonical (``docker.io/library/debian:12``).
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -108,7 +109,8 @@ class LocalStore:
         """Begin to take a blob.  Raises: Invalid, Unavailable."""
         if not (self.path / "oci-layout").exists():
             self.blobs.prepare()
-            write_marker(self.path)
+            with self._publishing():
+                write_marker(self.path)
         return self.blobs.ingest(descriptor)
 
     def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
@@ -165,12 +167,17 @@ class LocalStore:
 
     # Names and images
 
-    def untag(self, name: str) -> Descriptor:
-        """Remove the name; the image stays, dangling if this was its last.  Raises: NotFound."""
+    def untag(self, name: str, *, forget: bool = False) -> Descriptor:
+        """Remove the name; the image stays, dangling if this was its last.  Raises: NotFound.
+
+        With `forget` an image whose last name it was goes in the same transaction.
+        """
         with self.catalog.change() as change:
             row = change.execute(
                 "DELETE FROM names WHERE name = ? RETURNING media_type, digest, size", (name,)
             ).fetchone()
+            if row is not None and forget:
+                _forget_nameless(change, row[1])
         if row is None:
             raise NotFound(f"there is no image {name}")
         self.publish_names()
@@ -247,11 +254,14 @@ class LocalStore:
         with self.catalog.change(durable=False) as change:
             change.execute("DELETE FROM facts WHERE kind = ? AND digest = ?", (kind, digest))
 
+    def _publishing(self) -> AbstractContextManager[int]:
+        return locked(self.path / "ingest" / "index.lock")
+
     def publish_names(self) -> None:
         """Write ``index.json`` anew from the catalog, for other tools to read."""
         self.blobs.prepare()
-        write_marker(self.path)
-        with locked(self.path / "ingest" / "index.lock"):
+        with self._publishing():
+            write_marker(self.path)
             # Read under the lock, so that the last writer has the latest names.
             rows = self.catalog.rows(
                 "SELECT media_type, digest, size, name FROM names ORDER BY name"
@@ -304,6 +314,17 @@ class LocalStore:
             )
             for row in rows
         ]  # fmt: skip
+
+
+def _forget_nameless(change: sqlite3.Connection, digest: str) -> None:
+    """Remove the image that has this manifest, unless one of its manifests has a name."""
+    for (image,) in change.execute(
+        "SELECT image_id FROM images WHERE digest = ? AND image_id NOT IN"
+        " (SELECT image_id FROM images JOIN names USING (digest))",
+        (digest,),
+    ).fetchall():
+        change.execute("DELETE FROM images WHERE image_id = ?", (image,))
+        change.execute("DELETE FROM repo_digests WHERE image_id = ?", (image,))
 
 
 def _descriptor(row: tuple[object, ...]) -> Descriptor:

@@ -70,11 +70,15 @@ def remove(host: Host, text: str, *, force: bool = False, prune: bool = True) ->
     last = set(_all_names(host, image_id)) <= set(names)
     if last:
         _refuse_if_used(host, image_id, text, force=force)
+    used = last and bool(_used_by(host, image_id))
     for each in names:
-        store.untag(each)
+        # In one step where it is the last: a kill leaves the name or nothing.
+        store.untag(each, forget=last and not used)
     deleted: tuple[Digest, ...] = ()
     if last:
-        if not _used_by(host, image_id):
+        if names and not used and not store.find(image_id):
+            deleted = (image_id,)
+        elif not used:
             # Another command may have given it a name again, or have been faster.
             with suppress(Conflict, NotFound):
                 store.forget_image(image_id)

@@ -64,6 +64,7 @@ def reclaim(host: Host) -> int:
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
     snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
     scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*")]
+    remains = host.runtime.containers.remains()
     if host.store.leases.oldest() is not None:
         return count
     # Asked for last: a container's record is there before the lease it was made under ends.
@@ -75,7 +76,7 @@ def reclaim(host: Host) -> int:
     for folder in scratch:
         remove_tree(folder)
         count += 1
-    return count
+    return count + host.runtime.containers.sweep(remains)
 
 
 def _prune_all(host: Host) -> Callable[[Collection[Digest], float], int]:

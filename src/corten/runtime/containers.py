@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from corten.runtime.protocols import Bind, Process
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _NAMES = ".names"
+_DOOMED = ".old-"
 
 
 class NameTaken(Conflict):
@@ -162,11 +163,34 @@ class ContainerStore:
         (directory / "record.json").unlink(missing_ok=True)
         self._release_name(record.name, record.id)
         # Under another name nobody puts a file into it meanwhile (flock(1) makes what it locks).
-        doomed = directory.with_name(f".old-{record.id}")
+        doomed = directory.with_name(f"{_DOOMED}{record.id}")
         with contextlib.suppress(OSError):
             directory.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
+
+    def remains(self) -> list[Path]:
+        """Directories of containers that are half made or half removed, now."""
+        if not self.path.is_dir():
+            return []
+        made = (self.directory(i) for i in self._ids())
+        return [*self.path.glob(f"{_DOOMED}*"), *(d for d in made if not _has_record(d))]
+
+    def sweep(self, remains: Iterable[Path]) -> int:
+        """Remove what killed commands left, and names without a container; returns how many.
+
+        The `remains` were listed before it was known that nobody makes a container.
+        """
+        count = 0
+        for directory in remains:
+            if not _has_record(directory):
+                shutil.rmtree(directory, ignore_errors=True)
+                count += 1
+        for entry in (self.path / _NAMES).glob("*"):
+            # A container takes its name when it has its directory.
+            if not self.directory(self._holder(entry.name)).exists():
+                entry.unlink(missing_ok=True)
+        return count
 
     @contextlib.contextmanager
     def locked(self, container: str) -> Iterator[None]:
@@ -237,6 +261,10 @@ class ContainerStore:
 
     def _write(self, record: ContainerRecord) -> None:
         write_json(self.directory(record.id) / "record.json", record)
+
+
+def _has_record(directory: Path) -> bool:
+    return (directory / "record.json").exists()
 
 
 def write_json(path: Path, value: Any) -> None:

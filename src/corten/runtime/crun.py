@@ -89,6 +89,8 @@ class CrunExecutor:
     def sweep(self) -> int:
         """Kill and remove runs whose owner died; returns how many there were."""
         count = 0
+        for draft in (self._run / FILTERS).glob(".*"):
+            draft.unlink(missing_ok=True)  # to who is writing it, it does not matter
         for bundle in sorted((self._run / "steps").glob("*/")):
             with contextlib.suppress(Conflict), self._bundle(bundle.name):
                 count += 1
