@@ -4,6 +4,8 @@ ROOT/layers/erofs/HEX/index   the EROFS metadata image
 ROOT/layers/erofs/HEX/data    the tar (a hard link to it where possible), or, if it has
                               sparse members, the tar with those written out behind it
 ROOT/layers/erofs/HEX/mnt     where the layer is mounted, in somebody's mount namespace
+ROOT/stacks/erofs/HEX/index   the index of a whole stack of layers, merged from theirs
+ROOT/stacks/erofs/HEX/mnt     where that is mounted
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from corten.errors import Corrupt
+from corten.errors import Corrupt, Unsupported
 from corten.oci.digest import Digest
+from corten.snapshot.erofs_layout import SLOTS
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.protocols import Mount
 from corten.snapshot.stacking import StackingSnapshotter, root_metadata
+from corten.snapshot.stacks import StackRecord, chain_ids
 from corten.snapshot.tree import LayerTree
+from corten.system.locks import locked
 
 
 class ErofsSnapshotter(StackingSnapshotter):
@@ -27,68 +34,230 @@ class ErofsSnapshotter(StackingSnapshotter):
     def __init__(self, root: Path) -> None:
         super().__init__(root, "erofs")
         # Indexes that were found whole, by path: what they looked like then.
-        self._verified: dict[Path, tuple[int, int, int]] = {}
+        self._verified: dict[Path, tuple[int, int, int, str]] = {}
         self._lock = threading.Lock()
 
+    def merge(self, layers: Sequence[Digest]) -> None:
+        """Make the merged index of a stack; see `Merges`."""
+        # More than an index can have stay a stack above the merged ones.
+        layers = tuple(layers)[:SLOTS]
+        if len(set(layers)) > 1:
+            with suppress(Unsupported):
+                self._merged(layers)
+
     def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+        with self._holdings.draft() as draft:
+            record = self._build(tree, tar, draft)
+            self._holdings.publish(draft, diff_id, record)
+
+    def _build(self, tree: LayerTree, tar: Path, draft: Path) -> LayerRecord:
+        """Make what belongs to a layer in `draft`."""
         from corten.snapshot.erofs_index import build_index
         from corten.snapshot.expansion import expand
 
-        with self._holdings.draft() as draft:
-            data = draft / "data"
-            if tree.sparse:
-                expand(tree, tar, data)
-            else:
-                _link(tar, data)
-            size = data.stat().st_size
-            index = build_index(tree, size)
-            with (draft / "index").open("xb") as file:
-                file.write(index)
-                file.flush()
-                os.fsync(file.fileno())
-            (draft / "mnt").mkdir()
-            record = LayerRecord(
-                self.driver,
-                tree.whiteouts,
-                root_metadata(tree.explicit_root),
-                hashlib.sha256(index).hexdigest(),
-                size,
-                tree.links,
-                tree.root.opaque,
-            )
-            self._holdings.publish(draft, diff_id, record)
+        data = draft / "data"
+        if tree.sparse:
+            expand(tree, tar, data)
+        else:
+            _link(tar, data)
+        size = data.stat().st_size
+        index = build_index(tree, size)
+        with (draft / "index").open("xb") as file:
+            file.write(index)
+            file.flush()
+            os.fsync(file.fileno())
+        (draft / "mnt").mkdir()
+        return LayerRecord(
+            self.driver,
+            tree.whiteouts,
+            root_metadata(tree.explicit_root),
+            hashlib.sha256(index).hexdigest(),
+            size,
+            tree.links,
+            tree.root.opaque,
+        )
 
     def _lower(self, diff_id: Digest) -> tuple[tuple[Mount, ...], str]:
         layer = self._holdings.layer(diff_id)
-        self._verify(diff_id, layer)
+        self._verify(diff_id)
         target = str(layer / "mnt")
         options = ("ro", f"device={layer / 'data'}")
         return (Mount("erofs", str(layer / "index"), target, options),), target
 
-    def _verify(self, diff_id: Digest, layer: Path) -> None:
-        """Compare the index with its checksum before the kernel reads it.
+    def _stack(self, layers: Sequence[Digest]) -> tuple[list[Mount], list[str]]:
+        """As `StackingSnapshotter._stack`, with one mount for all layers that have been merged.
 
-        Raises: Corrupt: the index or the size of the data is not what it was.
+        Those up to the last layer with links into lower ones are merged now, if need be.
         """
-        path = layer / "index"
-        record = self._holdings.layer_record(diff_id)
-        hint = "remove the image and pull it again"
+        layers = tuple(layers)
+        chains = chain_ids(layers)
+        linking = [
+            count + 1
+            for count, layer in enumerate(layers)
+            if self._holdings.layer_record(layer).links
+        ]
+        least = linking[-1] if linking else 2
+        for count in range(len(layers), least - 1, -1):
+            if self._holdings.stacks.record(chains[count - 1]) is not None or linking[-1:] == [
+                count
+            ]:
+                break
+        else:
+            return super()._stack(layers)
+        before, lower = super()._stack(layers[count:])
+        if not any(self._holdings.layer_record(layer).opaque for layer in layers[count:]):
+            mount = self._merged(layers[:count])
+            before.append(mount)
+            lower.append(mount.target)
+        return before, lower
+
+    def _shows_marks(self, layers: Sequence[Digest], lower: Sequence[str]) -> bool:
+        return not lower[0].startswith(str(self._holdings.stacks.path)) and super()._shows_marks(
+            layers, lower
+        )
+
+    def _merged(self, layers: tuple[Digest, ...]) -> Mount:
+        """How to mount the merged index of `layers`, which is made unless it is there and whole.
+
+        Raises: Unsupported: it cannot be made; Invalid: a link names what is not below.
+        """
+        stacks = self._holdings.stacks
+        chain = chain_ids(layers)[-1]
+        devices = self._whole_stack(chain)
+        if devices is None:
+            with stacks.making():
+                devices = self._whole_stack(chain)  # another may have been faster
+                if devices is None:
+                    self._make_stack(chain, layers)
+                    devices = self._whole_stack(chain)
+        if devices is None:
+            raise Corrupt(
+                "the merged index of an image was damaged while it was made",
+                hint="the disk may be failing; see the kernel's log (dmesg)",
+            )
+        options = [f"device={self._holdings.layer(device) / 'data'}" for device in devices]
+        stack = stacks.stack(chain)
+        return Mount("erofs", str(stack / "index"), str(stack / "mnt"), ("ro", *options))
+
+    def _whole_stack(self, chain: Digest) -> tuple[Digest, ...] | None:
+        """The devices of a merged index, None unless it and all it points into are as they were."""
+        record = self._holdings.stacks.record(chain)
+        stack = self._holdings.stacks.stack(chain)
+        if record is None or not self._is_whole(stack / "index", record.checksum):
+            return None
+        devices = tuple(Digest(device) for device in record.devices)
+        for device, size in zip(devices, record.sizes, strict=True):
+            if _size(self._holdings.layer(device) / "data") != size:
+                self._verify(device)
+        return devices if (stack / "mnt").is_dir() else None
+
+    def _make_stack(self, chain: Digest, layers: tuple[Digest, ...]) -> None:
+        from corten.snapshot.erofs_reader import IndexReader
+        from corten.snapshot.merging import Stratum, merge_indexes
+
+        known: dict[Digest, Stratum] = {}
+        with self._holdings.locked(exclusive=False):
+            for layer in layers:
+                if layer not in known:
+                    self._verify(layer)
+                    record = self._holdings.layer_record(layer)
+                    data = (self._holdings.layer(layer) / "index").read_bytes()
+                    known[layer] = Stratum(layer, IndexReader(data), record)
+            merged = merge_indexes([known[layer] for layer in layers])
+            record_of_stack = StackRecord(
+                tuple(str.__str__(layer) for layer in layers),
+                hashlib.sha256(merged.image).hexdigest(),
+                tuple(str.__str__(device) for device in merged.devices),
+                tuple(known[device].record.data_size for device in merged.devices),
+            )
+            with self._holdings.stacks.draft() as draft:
+                (draft / "index").write_bytes(merged.image)
+                (draft / "mnt").mkdir()
+                self._holdings.stacks.publish(draft, chain, record_of_stack)
+
+    def _verify(self, diff_id: Digest) -> None:
+        """Compare the index with its checksum before the kernel reads it; mend the layer if need be.
+
+        Raises: NotFound: the layer is not applied; Corrupt: its tar is damaged as well.
+        """
+        wrong = self._damage(diff_id)
+        if not wrong:
+            return
+        with locked(self._holdings.layers / ".mending"):
+            if self._damage(diff_id):  # else another was faster
+                self._mend(diff_id, wrong)
+
+    def _damage(self, diff_id: Digest) -> str:
+        """What is wrong with a layer's files, in a few words; empty: nothing."""
+        layer = self._holdings.layer(diff_id)
         try:
-            status, size = path.stat(), (layer / "data").stat().st_size
-        except FileNotFoundError as error:
-            raise Corrupt(f"layer {diff_id.short} lacks {error.filename}", hint=hint) from None
+            record = self._holdings.layer_record(diff_id)
+        except Corrupt as error:
+            return error.message
+        size = _size(layer / "data")
         if size != record.data_size:
-            raise Corrupt(f"the tar of layer {diff_id.short} is {size} bytes long", hint=hint)
-        look = (status.st_ino, status.st_size, status.st_mtime_ns)
-        with self._lock:
-            if self._verified.get(path) == look:
-                return
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        if checksum != record.checksum:
-            raise Corrupt(f"the index of layer {diff_id.short} is damaged", hint=hint)
-        with self._lock:
-            self._verified[path] = look
+            return (
+                f"the tar of layer {diff_id.short} is {size} bytes long"
+                if size >= 0
+                else (f"layer {diff_id.short} lacks its tar")
+            )
+        if not self._is_whole(layer / "index", record.checksum):
+            return f"the index of layer {diff_id.short} is damaged"
+        return "" if (layer / "mnt").is_dir() else f"layer {diff_id.short} lacks its mountpoint"
+
+    def _mend(self, diff_id: Digest, wrong: str) -> None:
+        """Make a layer's files anew from its tar, each replaced at once."""
+        from corten.snapshot.feeding import read_tree
+
+        layer = self._holdings.layer(diff_id)
+        blob = self._root / "content" / "blobs" / diff_id.algorithm / diff_id.encoded
+        tar = next((file for file in (blob, layer / "data") if _is(file, diff_id)), None)
+        if tar is None:
+            raise Corrupt(
+                f"{wrong}, and no whole tar of it is left to mend it",
+                hint="remove the image and pull it again",
+            )
+        with self._holdings.draft() as draft:
+            record = self._build(read_tree(tar), tar, draft)
+            for name in ("data", "index"):
+                (draft / name).replace(layer / name)
+            (layer / "mnt").mkdir(exist_ok=True)
+            self._holdings.rewrite(diff_id, record)
+
+    def _is_whole(self, index: Path, checksum: str) -> bool:
+        """Whether an index is there and has that SHA-256; looked at once, unless it changes."""
+        try:
+            status = index.stat()
+            look = (status.st_ino, status.st_size, status.st_mtime_ns, checksum)
+            with self._lock:
+                if self._verified.get(index) == look:
+                    return True
+            with index.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if found == checksum:
+            with self._lock:
+                self._verified[index] = look
+        return found == checksum
+
+
+def _size(file: Path) -> int:
+    """A file's size in bytes, -1 if there is none."""
+    try:
+        return file.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+
+
+def _is(file: Path, digest: Digest) -> bool:
+    """Whether there is such a file, with that digest."""
+    try:
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, digest.algorithm).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return found == digest.encoded
 
 
 def _link(tar: Path, data: Path) -> None:

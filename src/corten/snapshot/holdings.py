@@ -101,6 +101,10 @@ class Holdings:
         if rename_draft(draft, self.layer(diff_id)):
             sync_directory(self.layers)
 
+    def rewrite(self, diff_id: Digest, record: LayerRecord) -> None:
+        """Replace what is said of a layer."""
+        write_durably(self.layer(diff_id) / "layer.json", msgspec.json.encode(record))
+
     def add_snapshot(self, snapshot: Snapshot, root: RootMetadata | None) -> Path:
         """Make a snapshot's directory.  Raises: Conflict: the key is in use; Invalid."""
         path = self._snapshot_path(snapshot.key)

@@ -145,10 +145,14 @@ class StackingSnapshotter(ABC):
                 break  # overlayfs does not look for that mark on a layer's root
         return before, lower
 
+    def _shows_marks(self, layers: Sequence[Digest], lower: Sequence[str]) -> bool:
+        """Whether whiteouts would be seen in `lower`, which is one directory, without an overlay."""
+        return any(self._holdings.layer_record(layer).whiteouts for layer in layers)
+
     def _assemble_readonly(
         self, path: Path, snapshot: Snapshot, before: list[Mount], lower: list[str]
     ) -> tuple[Mount, ...]:
-        if len(lower) == 1 and not self._holdings.layer_record(snapshot.layers[0]).whiteouts:
+        if len(lower) == 1 and not self._shows_marks(snapshot.layers, lower):
             if before:
                 return (before[-1]._replace(target=""),)
             return (Mount("bind", lower[0], "", ("ro",)),)

@@ -33,14 +33,14 @@ class RootMetadata(msgspec.Struct, frozen=True):
 class StackRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What ``stack.json`` says: the layers, lowest first.
 
-    Of a merged index: ``checksum`` is its SHA-256, ``sizes`` what the layers' data files
-    must be large, ``root`` what the topmost layer that speaks of it says of the root.
+    Of a merged index: ``checksum`` is its SHA-256, ``devices`` the layers whose data it
+    points into, in order, ``sizes`` how large these are, in bytes.
     """
 
     layers: tuple[str, ...]
     checksum: str = ""
+    devices: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
-    root: RootMetadata | None = None
 
 
 class StackHoldings:

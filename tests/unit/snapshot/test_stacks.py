@@ -11,7 +11,7 @@ import pytest
 from corten.oci.digest import Digest
 from corten.snapshot.holdings import Holdings, LayerRecord
 from corten.snapshot.protocols import Snapshot
-from corten.snapshot.stacks import RootMetadata, StackHoldings, StackRecord, chain_ids
+from corten.snapshot.stacks import StackHoldings, StackRecord, chain_ids
 
 ONE, TWO, THREE = Digest.of(b"1"), Digest.of(b"2"), Digest.of(b"3")
 
@@ -41,7 +41,7 @@ def test_published_draft_is_the_stack(stacks: StackHoldings) -> None:
     assert stacks.record(chain) is None
     with stacks.draft() as draft:
         record = StackRecord(
-            (str.__str__(ONE), str.__str__(TWO)), "c0de", (1, 2), RootMetadata(0o711, 1, 2, 3)
+            (str.__str__(ONE), str.__str__(TWO)), "c0de", (str.__str__(TWO),), (7,)
         )
         stacks.publish(draft, chain, record)
     assert stacks.record(chain) == record
