@@ -1,0 +1,54 @@
+"""`kill -9` before each system call of a command that changes something.
+
+After each: everything that is visible is whole, the next command (in turns the same again, or
+gc) works without any repair, and after gc there is what a store has that never crashed.
+``CORTEN_CRASH=all`` takes every point of every command (about ten minutes), not a share.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from support.crasher import Crasher
+
+pytestmark = [pytest.mark.root, pytest.mark.e2e]
+
+EVERY = {"pull": 1, "load": 1, "rmi": 1, "gc": 1, "build_copy": 2, "build_run": 4, "run": 4}
+"""Of so many points of a command, one is taken; those that start containers take longest."""
+FEWEST = {
+    "pull": 120,
+    "load": 100,
+    "rmi": 90,
+    "gc": 60,
+    "build_copy": 100,
+    "build_run": 60,
+    "run": 25,
+}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("operation", EVERY)
+def test_a_kill_before_any_system_call_leaves_a_store_that_just_goes_on(
+    crashers: list[Crasher], operation: str
+) -> None:
+    count = crashers[0].ask("count", operation)
+    assert isinstance(count, int), count
+    step = 1 if os.environ.get("CORTEN_CRASH") == "all" else EVERY[operation]
+    # One place further on each time, so that a loop's calls are all met, odd and even ones.
+    points = [n for n in range(1, count + 1) if step == 1 or n % step == n // step % step]
+    assert len(points) >= FEWEST[operation]
+
+    def share(worker: int) -> list[str]:
+        wrong = []
+        for number in points[worker :: len(crashers)]:
+            killed, fault = crashers[worker].ask("point", operation, number=number)
+            if fault:
+                wrong.append(f"killed before call {number} ({killed or 'its end'}):\n{fault}")
+        return wrong
+
+    with ThreadPoolExecutor(len(crashers)) as pool:
+        wrong = [text for texts in pool.map(share, range(len(crashers))) for text in texts]
+    assert not wrong, f"{len(wrong)} of {len(points)} points:\n" + "\n".join(wrong[:5])
