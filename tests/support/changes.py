@@ -14,8 +14,6 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 NAMES = (b"a", b"b", b"c", b"new\nline", b"\xff\xfe", b"long" * 50)
-_paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(b"/".join)
-_numbers = st.integers(0, 9)
 _acl = struct.pack("<I", 2) + b"".join(
     struct.pack("<HHI", *entry)
     for entry in (
@@ -29,8 +27,9 @@ _acl = struct.pack("<I", 2) + b"".join(
 _CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 _KEYS = ("user.one", "user.a=b%3D", "trusted.two", "security.capability")
 
-Change = tuple[str, bytes, bytes, int]
-"""What to do, where, another place, and a number that varies it."""
+Change = tuple[str, int, int, int, int]
+"""What to do, which of the files that are there, in which directory something new shall be and
+which of the names it gets, and a number that varies it."""
 
 
 def _write(place: bytes, _: bytes, number: int) -> None:
@@ -85,6 +84,9 @@ def _removexattr(place: bytes, _: bytes, number: int) -> None:
 
 def _set_acl(place: bytes, _: bytes, number: int) -> None:
     _needs(place)
+    # overlayfs has no lists for files of a lower file system that cannot take any (EROFS),
+    # until they are copied up.
+    Path(os.fsdecode(place)).chmod(stat.S_IMODE(os.lstat(place).st_mode))
     key = "system.posix_acl_default" if number % 2 else "system.posix_acl_access"
     os.setxattr(place, key, _acl)
 
@@ -169,21 +171,52 @@ _DOING: dict[str, Callable[[bytes, bytes, int], None]] = {
     "replace": _replace,
 }
 
+_MAKING = ("write", "hole", "symlink", "special", "mkdir")
+_many = st.integers(0, 9999)
+
 changes: st.SearchStrategy[list[Change]] = st.lists(
-    st.tuples(st.sampled_from(sorted(_DOING)), _paths, _paths, _numbers), max_size=25
+    st.tuples(
+        st.sampled_from(sorted(_DOING)),
+        _many,
+        _many,
+        st.integers(0, len(NAMES) - 1),
+        st.integers(0, 9),
+    ),
+    min_size=6,
+    max_size=25,
 )
 """Changes in an order; those that cannot be made where they come are passed over."""
 
 
-def make_changes(tree: Path, wanted: Sequence[Change]) -> int:
-    """Make changes below `tree`; returns how many could be made."""
-    root = os.fsencode(tree) + b"/"
+def make_changes(tree: Path, wanted: Sequence[Change], skip: frozenset[bytes]) -> int:
+    """Make changes below `tree` and not in `skip`; returns how many could be made."""
+    root = os.fsencode(tree)
     made = 0
-    for what, place, other, number in wanted:
-        target = other if what in ("symlink", "replace") else root + other
+    for what, which, where, name, number in wanted:
+        files, directories = _listed(root, skip)
+        new = directories[where % len(directories)] + b"/" + NAMES[name]
+        there = files[which % len(files)] if files else new
+        # Half of what makes a file takes a name that is there, half a new one.
+        place = new if what in _MAKING and which % 2 else there
+        other = new[len(root) :] if what in ("symlink", "replace") else new
         try:
-            _DOING[what](root + place, target, number)
+            _DOING[what](place, other, number)
         except (OSError, shutil.Error):
             continue
         made += 1
     return made
+
+
+def _listed(root: bytes, skip: frozenset[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """All files below `root`, and the directories with it among them."""
+    files: list[bytes] = []
+    directories = [root]
+    for place in directories:
+        for name in sorted(os.listdir(place)):  # noqa: PTH208
+            if place == root and name in skip:
+                continue
+            full = place + b"/" + name
+            files.append(full)
+            if stat.S_ISDIR(os.lstat(full).st_mode) and full.count(b"/") < root.count(b"/") + 5:
+                directories.append(full)
+    return files, directories
