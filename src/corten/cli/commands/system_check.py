@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -57,21 +58,30 @@ def command(repair: bool, deep: bool, form: str, quiet: bool) -> int:
         ]
         echo(render_rows(form, rows, _TITLES))
     elif not quiet:
-        echo([f"{'repaired ' if f.repaired else ''}{f}" for f in report.findings])
+        echo([f"{'repaired ' if f.repaired else ''}{_shortened(str(f))}" for f in report.findings])
         echo(_summary(report))
     return 1 if report.left else 0
 
 
 def _summary(report: Report) -> str:
     looked = (
-        f"Checked {report.blobs} blobs ({size(report.size)}), {report.layers} layers,"
-        f" {report.snapshots} snapshots and {report.containers} containers"
-        f" in {elapsed(report.seconds)}"
+        f"Checked {_count(report.blobs, 'blob')} ({size(report.size)}),"
+        f" {_count(report.layers, 'layer')}, {_count(report.snapshots, 'snapshot')}"
+        f" and {_count(report.containers, 'container')} in {elapsed(report.seconds)}"
     )
     repaired = len(report.findings) - len(report.left)
     if not report.findings:
         return f"{looked}: all is well\n"
     told = [f"{repaired} repaired"] if repaired else []
     if report.left or not told:
-        told.append(f"{len(report.left)} {'finding' if len(report.left) == 1 else 'findings'} left")
+        told.append(f"{_count(len(report.left), 'finding')} left")
     return f"{looked}: {', '.join(told)}\n"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _shortened(text: str) -> str:
+    """Digests as listings show them; the formats have them whole."""
+    return re.sub(r"sha256:([0-9a-f]{12})[0-9a-f]{52}", r"\1", text)

@@ -69,7 +69,10 @@ def check(host: Host, job: Job, *, repair: bool = False, deep: bool = False) -> 
             findings += check_records(scope)
         findings += check_leftovers(scope)
         left = sum(not finding.repaired for finding in findings)
-        step.result("done", f"{left} findings left" if left else "all is well")
+        step.result(
+            "done",
+            f"{left} {'finding' if left == 1 else 'findings'} left" if left else "all is well",
+        )
     return Report(
         findings=tuple(findings),
         blobs=seen.blobs,

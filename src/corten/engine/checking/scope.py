@@ -66,7 +66,10 @@ def comes_back(need: Need, known: Survey) -> str:
 
     pulled = {repository for repository, _, _ in known.repo_digests}
     names = {familiar(name): name for name in known.names}
-    remedies = [_remedy(holder, names.get(holder, ""), pulled) for holder in sorted(need.holders)]
+    # A container gets its bytes back with its image; alone it can only go.
+    images = [h for h in sorted(need.holders) if not h.startswith("container ")]
+    holders = images or sorted(need.holders)
+    remedies = [_remedy(holder, names.get(holder, ""), pulled) for holder in holders]
     return "; ".join(dict.fromkeys(remedies)) or "nothing needs it: corten gc"
 
 
