@@ -19,7 +19,7 @@ Write = Callable[[bytes], object]
 PIECE = 1024 * 1024
 MAGIC = 6
 """How many first bytes :func:`detect` wants to see."""
-GZIP_LEVEL = 3
+GZIP_LEVEL = 2
 ZSTD_LEVEL = 3
 WINDOW_LIMIT = 128 * 1024 * 1024
 """The largest zstd window that is accepted, in bytes; xz dictionaries likewise."""
@@ -77,17 +77,22 @@ def inflater(compression: str, write: Write) -> Inflater:
     raise Unsupported(f"cannot read {compression} compression")
 
 
-def deflater(compression: str, write: Write, level: int | None = None) -> Deflater:
+def deflater(
+    compression: str, write: Write, level: int | None = None, threads: int = 0
+) -> Deflater:
     """A deflater for ``""``, ``gzip`` or ``zstd``.
 
     `level` is isal's 0..3 for gzip, 1..22 for zstd; None is corten's choice.  The
-    gzip header has no time and no name.  Raises: Unsupported.
+    gzip header has no time and no name.  `threads` (gzip's; 0: one a core) does not
+    change the bytes.  Raises: Unsupported.
     """
     match compression:
         case "":
             return _Plain(write)
         case "gzip":
-            return _GzipDeflater(write, GZIP_LEVEL if level is None else level)
+            from corten.archive.deflating import GzipDeflater
+
+            return GzipDeflater(write, GZIP_LEVEL if level is None else level, threads)
         case "zstd":
             return _ZstdDeflater(write, ZSTD_LEVEL if level is None else level)
     raise Unsupported(f"cannot write {compression} compression", hint="use gzip or zstd")
@@ -224,23 +229,6 @@ class _Zstd:
             self._flush()
         if self._frame is not None or not self._seen:
             raise Corrupt("the zstd data ends in the middle")
-
-
-class _GzipDeflater:
-    def __init__(self, write: Write, level: int) -> None:
-        from isal import isal_zlib
-
-        # wbits 31 writes a header without time and name: the same input gives the same bytes.
-        self._stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, 31)
-        self._write = write
-
-    def feed(self, data: bytes | memoryview, /) -> None:
-        out = self._stream.compress(data)
-        if out:
-            self._write(out)
-
-    def finish(self) -> None:
-        self._write(self._stream.flush())
 
 
 class _ZstdDeflater:
