@@ -194,9 +194,7 @@ PULLED: dict[str, Damage] = {
     "the manifest": lambda s: flip(s.blob(s.manifest), 20),
     "the configuration": lambda s: flip(s.blob(s.config), 20),
     "the manifest deleted": lambda s: s.blob(s.manifest).unlink(),
-    "a layer in every form": lambda s: [
-        flip(s.blob(digest)) for digest in (s.layers[0], s.packed[0])
-    ],
+    "a layer in every form": lambda s: flip_all(s.blob(s.layers[0]), s.blob(s.packed[0])),
 }
 
 
