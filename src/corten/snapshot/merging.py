@@ -199,6 +199,8 @@ class _Merger:
 
     def _visible(self, sources: Sequence[Source]) -> list[_Visible]:
         """What shows of directories that are merged, topmost first."""
+        if len(sources) == 1 and sources[0][1] not in self.extra[sources[0][0]]:
+            return self._alone(*sources[0])
         found: dict[bytes, _Visible] = {}
         closed: set[bytes] = set()  # names below which nothing shows any more
         for at, nid in sources:
@@ -225,6 +227,15 @@ class _Merger:
                     found[name] = _Visible(name, kind, [source], True)
                 closed.add(name)
         return list(found.values())
+
+    def _alone(self, at: int, nid: int) -> list[_Visible]:
+        """What shows of a directory that one layer alone has."""
+        reader = self.readers[at]
+        return [
+            _Visible(name, kind, [(at, number)], False)
+            for name, number, kind in reader.names(nid)
+            if kind != CHAR or not reader.is_whiteout(number)
+        ]
 
     def _take_directory(self, sources: list[Source]) -> int:
         """The inode of a directory that several layers share, or that the base lacks."""
@@ -258,9 +269,16 @@ class _Merger:
             self.names[known] += 1
             self.parts.set_links(known, self.names[known])
             return known
-        _, _, mode, _, size, address, _, uid, gid, seconds, fraction, nlink = reader.inode(nid)
+        _, count, mode, _, size, address, _, uid, gid, seconds, fraction, nlink = reader.inode(nid)
         if kind == FILE and address != NO_BLOCK:
             address += self._device(at).address - DEVICE_ADDRESS
+        if kind == FILE and not count and nlink == 1 and source not in self.shared:
+            # As `add_inode` does it, without the call: most of what layers hold is this.
+            parts, head = self.parts, reader.data[nid << 5 : (nid << 5) + INODE.size]
+            new = (len(parts.inodes) + parts.origin) >> 5
+            parts.count += 1
+            parts.inodes += head[:16] + _ADDRESS.pack(address, parts.count) + head[24:]
+            return new
         target = reader.target(nid) if kind == SYMLINK else b""
         fields = (mode, size, address, uid, gid, seconds, fraction, 1)
         new = self.parts.add_inode(fields, reader.raw_area(nid), target)
