@@ -18,6 +18,15 @@ _TRIES = 2
 PULL_POLICIES = ("missing", "always", "never")
 
 
+class LayerMissing(NotFound):
+    """An image is here, but not all of it."""
+
+    def __init__(self, layer: Digest) -> None:
+        super().__init__(
+            f"layer {layer.short} of the image is not here", hint="pull the image again"
+        )
+
+
 def find_descriptor(host: Host, text: str) -> Descriptor:
     """The root that a name, digest, image ID or beginning of one stands for here.
 
@@ -91,14 +100,17 @@ def image_for(
     if pull not in PULL_POLICIES:
         raise Usage(f"unknown pull policy {pull!r}", hint=" or ".join(PULL_POLICIES))
     wanted = Platform.parse(platform) if platform else host.platform
+    lacking = f"no image {text!r} here"
     if pull != "always":
         try:
             image = find_image(host, text, wanted)
-        except NotFound:
+            hold(host, image)
+        except NotFound as error:
             if pull == "never":
                 raise
+            if isinstance(error, LayerMissing):
+                lacking = error.message
         else:
-            hold(host, image)
             if apply:
                 ensure_applied(host, image, job)
             return image
@@ -108,16 +120,21 @@ def image_for(
         pulled = pull_image(host, text, job, platform=platform)
     except (NotFound, Denied, Unavailable) as error:
         if pull != "always":
-            error.message = f"no image {text!r} here, and it cannot be pulled: {error.message}"
+            error.message = f"{lacking}, and it cannot be pulled: {error.message}"
         raise
     return load_image(host.store, pulled.descriptor, wanted)
 
 
 def hold(host: Host, image: Image) -> None:
-    """Let all that the image consists of count as used now: what a collection spares under a lease."""
+    """Let all that the image consists of count as used now: what a collection spares under a lease.
+
+    Raises: LayerMissing.
+    """
+    touch = host.store.blobs.touch
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=False):
-        for digest in (layer.digest, diff_id):
-            host.store.blobs.touch(digest)
+        # From either of the two the driver's form can be made again.
+        if not any([touch(layer.digest), touch(diff_id)]):
+            raise LayerMissing(layer.digest)
 
 
 def prepare(host: Host, key: str, image: Image, job: Job) -> None:
@@ -152,7 +169,4 @@ def ensure_applied(host: Host, image: Image, job: Job) -> None:
             continue
         with claimed(sink, layer, job):
             if not sink.has(layer):
-                raise NotFound(
-                    f"layer {layer.digest.short} of the image is not here",
-                    hint="pull the image again",
-                )
+                raise LayerMissing(layer.digest)
