@@ -131,6 +131,19 @@ class Completes(Protocol):
         """
 
 
+@runtime_checkable
+class Merges(Protocol):
+    """A driver that can make one file system of a stack of layers (optional power)."""
+
+    def merge(self, layers: Sequence[Digest]) -> None:
+        """From now on mount these layers, lowest first, as one; also below further layers.
+
+        Worth it for what is mounted often: an image, not a step of a build.  Nothing to
+        do if it is done already or cannot be.  Raises: NotFound: a layer is not applied;
+        Invalid: one links to what is not below it; Corrupt: its tar is damaged.
+        """
+
+
 class Checks(Protocol):
     """What can be said of the layers that a driver keeps, without changing any (optional power)."""
 
