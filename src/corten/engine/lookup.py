@@ -13,6 +13,7 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
+from corten.snapshot.protocols import Merges
 
 _TRIES = 2
 PULL_POLICIES = ("missing", "always", "never")
@@ -145,6 +146,8 @@ def prepare(host: Host, key: str, image: Image, job: Job) -> None:
     layers = image.config.diff_ids
     for _ in range(_TRIES):
         try:
+            if isinstance(host.snapshotter, Merges):
+                host.snapshotter.merge(layers)
             host.snapshotter.prepare(key, layers)
         except NotFound:
             # A collection that began before our lease took one from the driver; its tar is here.
