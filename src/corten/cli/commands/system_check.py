@@ -36,7 +36,9 @@ corten system check --deep --format json
 @click.option("--format", "form", default="", metavar="TEMPLATE", help="json or a template.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing: the exit status tells.")
 def command(repair: bool, deep: bool, form: str, quiet: bool) -> int:
-    """Verify all that is kept: blobs, catalog, layers, containers; find what crashes left.
+    """Verify all that is kept, and mend what can be mended.
+
+    That is blobs, catalog, applied layers, snapshots, containers, and what crashes left.
 
     Every blob is read and compared with its digest.  A finding is a line: what it is about,
     what is wrong, and what to do or, with --repair, what was done.  Without --repair nothing
