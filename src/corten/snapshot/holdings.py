@@ -144,9 +144,16 @@ class Holdings:
         return path, Snapshot(key, layers, record.readonly)
 
     def walk_snapshots(self) -> Iterator[Snapshot]:
-        """All snapshots of this driver, by key."""
+        """All snapshots of this driver, by key.
+
+        One whose record is damaged holds no layers, and is everybody's: after a power cut
+        it may be empty.  It cannot be mounted, but removed.
+        """
         for path in listed(self.snapshots):
-            record = _read_snapshot(path)
+            try:
+                record = _read_snapshot(path)
+            except Corrupt:
+                record = _SnapshotRecord(self.driver, (), False)
             if record is not None and record.driver == self.driver:
                 layers = tuple(Digest(text) for text in record.layers)
                 yield Snapshot(path.name, layers, record.readonly)

@@ -107,6 +107,18 @@ def test_damaged_records_are_corrupt(holdings: Holdings) -> None:
         holdings.snapshot("k")
 
 
+def test_a_snapshot_whose_record_a_power_cut_emptied_stops_nothing_and_can_be_removed(
+    holdings: Holdings,
+) -> None:
+    publish(holdings, ONE)
+    path = holdings.add_snapshot(Snapshot("k", (ONE,), False), None)
+    (path / "snapshot.json").write_bytes(b"")
+    assert list(holdings.walk_snapshots()) == [Snapshot("k", (), False)]
+    assert holdings.prune(set()) == 1
+    holdings.remove_snapshot("k")
+    assert list(holdings.walk_snapshots()) == []
+
+
 def test_prune_sweeps_what_crashes_left_but_not_what_is_being_made(holdings: Holdings) -> None:
     publish(holdings, ONE)
     (holdings.layers / ".new-crashed").mkdir()
