@@ -256,7 +256,7 @@ class ContainerStore:
         except msgspec.MsgspecError as error:
             raise Corrupt(
                 f"the record of container {identity[:12]} is damaged: {error}",
-                hint=f"remove it: corten rm -f {identity[:12]}",
+                hint="corten system check --repair moves it out of the way",
             ) from None
 
     def _write(self, record: ContainerRecord) -> None:

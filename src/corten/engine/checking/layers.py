@@ -22,14 +22,13 @@ def count_layers(scope: Scope) -> int:
 def check_layers(scope: Scope) -> Iterator[Finding]:
     """Every applied layer of every driver, then every stack: those are made of layers."""
     for driver in checks(scope.root):
-        layers = list(driver.applied())
-        with scope.job.step("check", f"{driver.driver} layers", len(layers)) as step:
-            for layer in layers:
+        with scope.job.step("check", f"{driver.driver} layers"):
+            for layer in list(driver.applied()):
+                scope.job.check()
                 # A damaged tar is the blob's finding; under a repair it is whole by now, or gone.
                 problem = driver.problem(layer, scope.tar(layer), deep=scope.deep)
                 if problem:
                     yield _layer(scope, driver, layer, problem)
-                step.advance(1)
     yield from _stacks(scope)
 
 

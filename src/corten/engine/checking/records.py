@@ -158,8 +158,8 @@ def _index_is_right(scope: Scope, file: Path) -> bool:
             if file.read_bytes() == wanted:
                 return True
         except FileNotFoundError:
-            if not names and not file.parent.exists():
-                return True
+            if not names:
+                return True  # it is written with the first name
     return False
 
 
