@@ -16,6 +16,7 @@ from corten.content.archived import ArchivedImage
 from corten.content.layout import OCILayout
 from corten.content.local import LocalStore
 from corten.events.job import Job
+from corten.image.incoming import Spool
 from corten.image.transfer import load, save
 from corten.image.view import load_image
 from support.contents import AMD64, PlainImage, plain_image
@@ -77,7 +78,7 @@ def test_skopeo_reads_what_we_save_and_we_load_what_it_writes(
     _skopeo("copy", f"{form}-archive:{ours}:{NAME}", f"{form}-archive:{theirs}:{NAME}")
     with LocalStore(tmp_path / "other", AMD64) as other:
         with theirs.open("rb") as stream:
-            (loaded,) = load(other, stream, Job(), tmp_path / "spool")
+            (loaded,) = load(other, stream, Job(), Spool(tmp_path / "spool"))
         assert loaded.names == (NAME,)
         assert other.images()[0].image_id == image.config.digest
 

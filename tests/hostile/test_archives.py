@@ -13,6 +13,7 @@ import pytest
 from corten.content.local import LocalStore
 from corten.errors import Corrupt, CortenError, Invalid, NotFound
 from corten.events.job import Job
+from corten.image.incoming import Spool
 from corten.image.transfer import ImportOptions, import_tar, load
 from corten.oci.digest import Digest
 from support.archives import LAYER, config_of, link, manifest_of, write_tar
@@ -159,7 +160,7 @@ def test_a_hostile_archive_is_refused(tmp_path: Path, name: str, compressed: boo
     before = _snapshot(tmp_path)
     with LocalStore(tmp_path / "root", AMD64) as store:
         with file.open("rb") as stream, pytest.raises(family) as caught:
-            load(store, stream, Job(), tmp_path / "spool")
+            load(store, stream, Job(), Spool(tmp_path / "spool"))
         assert caught.value.message
         assert "\n" not in caught.value.message
         assert store.names() == ()
@@ -180,7 +181,7 @@ def test_a_giant_manifest_is_refused_by_its_size(tmp_path: Path) -> None:
         file.open("rb") as stream,
         pytest.raises(Invalid, match="8589934592 bytes"),
     ):
-        load(store, stream, Job(), tmp_path / "spool")
+        load(store, stream, Job(), Spool(tmp_path / "spool"))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_a_giant_manifest_is_refused_by_its_size(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     with LocalStore(tmp_path / "root", AMD64) as store:
         with pytest.raises((Invalid, Corrupt)):
-            load(store, io.BytesIO(data), Job(), tmp_path / "spool")
+            load(store, io.BytesIO(data), Job(), Spool(tmp_path / "spool"))
         options = ImportOptions(AMD64)
         with pytest.raises((Invalid, Corrupt)):
             import_tar(store, io.BytesIO(data), options, Job())
@@ -211,7 +212,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
         for size in range(512, 8192, 512):
             file.write_bytes(whole[: size + 100])
             with file.open("rb") as stream, pytest.raises(CortenError):
-                load(store, stream, Job(), tmp_path / "spool")
+                load(store, stream, Job(), Spool(tmp_path / "spool"))
         assert store.images() == []
 
 
@@ -220,7 +221,7 @@ def test_the_layer_is_proven_against_the_diff_id_and_nothing_half_stays(tmp_path
     file = write_tar(tmp_path / "image.tar", *members)
     with LocalStore(tmp_path / "root", AMD64) as store:
         with file.open("rb") as stream, pytest.raises(Corrupt) as caught:
-            load(store, stream, Job(), tmp_path / "spool")
+            load(store, stream, Job(), Spool(tmp_path / "spool"))
         assert caught.value.origin == "source"
         stored = {d.digest for d in store.walk()}
         assert Digest.of(LAYER) not in stored

@@ -134,20 +134,25 @@ def write_tar(path: Path, data: bytes) -> tuple[Digest, Path]:
 Look = tuple[object, ...]
 
 
-def look(root: Path, *, times: bool = True, skip: Iterable[bytes] = ()) -> dict[bytes, Look]:
-    """Everything that can be seen of a tree, by path; hard links name their first path."""
+def look(
+    root: Path, *, times: bool = True, content: bool = True, skip: Iterable[bytes] = ()
+) -> dict[bytes, Look]:
+    """Everything that can be seen of a tree, by path; hard links name their first path.
+
+    Without `content` files are not read.
+    """
     seen: dict[bytes, Look] = {}
     first: dict[tuple[int, int], bytes] = {}
     for full in _walk(root, root, frozenset(skip)):
         path = os.fsencode(full.relative_to(root))
         status = full.lstat()
-        content: object = b""
-        if stat.S_ISREG(status.st_mode):
-            content = hashlib.sha256(full.read_bytes()).hexdigest()
+        held: object = b""
+        if stat.S_ISREG(status.st_mode) and content:
+            held = hashlib.sha256(full.read_bytes()).hexdigest()
         elif stat.S_ISLNK(status.st_mode):
-            content = os.fsencode(full.readlink())
+            held = os.fsencode(full.readlink())
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-            content = (os.major(status.st_rdev), os.minor(status.st_rdev))
+            held = (os.major(status.st_rdev), os.minor(status.st_rdev))
         xattrs = tuple(
             (name, os.getxattr(full, name, follow_symlinks=False))
             for name in sorted(os.listxattr(full, follow_symlinks=False))
@@ -164,7 +169,7 @@ def look(root: Path, *, times: bool = True, skip: Iterable[bytes] = ()) -> dict[
             status.st_gid,
             status.st_size if whole else 0,
             status.st_mtime_ns if times else 0,
-            content,
+            held,
             xattrs,
             same,
             status.st_nlink if whole else 0,

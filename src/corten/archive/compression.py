@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+from corten.archive.expansion import Expansion
 from corten.errors import Corrupt, Unsupported
 
 Compression = Literal["", "gzip", "zstd", "bzip2", "xz"]
@@ -25,6 +26,7 @@ WINDOW_LIMIT = 128 * 1024 * 1024
 """The largest zstd window that is accepted, in bytes; xz dictionaries likewise."""
 
 _ZSTD_INPUT = 2048
+_MEMBER_STEP = 16 * 1024
 
 
 def detect(head: bytes) -> Compression:
@@ -62,11 +64,14 @@ class Deflater(Protocol):
         """There are no more: write what is left."""
 
 
-def inflater(compression: str, write: Write) -> Inflater:
+def inflater(compression: str, write: Write, limit: int | None = None) -> Inflater:
     """An inflater for `compression` (``""`` passes bytes on) that calls `write` with pieces.
 
-    Raises: Unsupported: a compression that is not known.
+    With `limit` its `feed` raises TooLarge where bytes expand beyond that without
+    measure; see `Expansion`.  Raises: Unsupported: a compression that is not known.
     """
+    if limit is not None and compression:
+        return _Limited(compression, write, Expansion(limit))
     match compression:
         case "":
             return _Plain(write)
@@ -110,6 +115,24 @@ class _Plain:
         pass
 
 
+class _Limited:
+    """An inflater that minds how far its bytes expand."""
+
+    def __init__(self, compression: str, write: Write, expansion: Expansion) -> None:
+        self._expansion = expansion
+        self._write = write
+        self._inner = inflater(compression, self._give)
+        self.finish = self._inner.finish
+
+    def feed(self, data: bytes | memoryview, /) -> None:
+        self._expansion.take(len(data))
+        self._inner.feed(data)
+
+    def _give(self, piece: bytes) -> None:
+        self._expansion.give(len(piece))
+        self._write(piece)
+
+
 class _Members:
     """gzip, bzip2 and xz: streams that may follow one another in one file."""
 
@@ -121,16 +144,26 @@ class _Members:
         self._seen = False
 
     def feed(self, data: bytes | memoryview, /) -> None:
-        rest = data if isinstance(data, bytes) else bytes(data)
-        while rest:
+        whole = data if isinstance(data, bytes) else bytes(data)
+        at, end = 0, len(whole)
+        step = end
+        while at < end:
+            part = whole[at : at + step]
             if not self._begun:
-                if self._seen and not (rest := rest.lstrip(b"\0")):
-                    return  # padding between or after members
+                if self._seen and not (rest := part.lstrip(b"\0")):
+                    at += len(part)  # padding between or after members
+                    continue
+                if self._seen:
+                    at += len(part) - len(rest)
+                    part = rest
                 self._begun = self._seen = True
-            rest = self._pump(rest)
+            at += len(part) - self._pump(part)
+            # After a member's end comes perhaps another: with thousands of small ones, what
+            # follows each must not be copied whole.
+            step = end if self._begun else _MEMBER_STEP
 
-    def _pump(self, data: bytes) -> bytes:
-        """Inflate; returns what follows the end of the member, if it ended."""
+    def _pump(self, data: bytes) -> int:
+        """Inflate; returns how many bytes follow the end of the member, if it ended."""
         stream, write = self._stream, self._write
         try:
             piece = stream.decompress(data, PIECE)
@@ -140,13 +173,13 @@ class _Members:
                 if stream.eof:
                     break
                 if stream.needs_input:
-                    return b""
+                    return 0
                 piece = stream.decompress(b"", PIECE)
         except _stream_errors(self._name) as error:
             raise Corrupt(f"the {self._name} data is damaged: {error}") from error
         self._begun = False
         self._stream = _decompressor(self._name)
-        return bytes(stream.unused_data)
+        return len(stream.unused_data)
 
     def finish(self) -> None:
         if self._begun or not self._seen:
@@ -212,6 +245,8 @@ class _Zstd:
                     self._frame = None
 
     def _emit(self, piece: bytes) -> None:
+        if self._size + len(piece) > 2 * PIECE and self._pending:
+            self._flush()
         self._pending.append(piece)
         self._size += len(piece)
         if self._size >= PIECE:

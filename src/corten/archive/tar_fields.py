@@ -17,6 +17,12 @@ from corten.errors import Invalid
 BLOCK = 512
 EXTENSION_LIMIT = 1024 * 1024
 """The largest extension header (pax records, long names) that is accepted, in bytes."""
+EXTENSIONS_LIMIT = 4 * EXTENSION_LIMIT
+"""The most bytes of extension headers that one member may have."""
+GLOBAL_LIMIT = 64 * 1024
+"""The most bytes that keywords and values of global headers may have together."""
+GLOBAL_COUNT = 256
+"""The most keywords of global headers."""
 SPARSE_LIMIT = 65536
 """The most stretches that a sparse member may store."""
 TIME_LIMIT = 1 << 40

@@ -71,6 +71,7 @@ class TarScanner:
         self._carry = bytearray()
         self._lone_zero = False
         self._extension = 0
+        self._extensions = 0
         self._pax: dict[bytes, bytes] = {}
         self._sparse_numbers: list[bytes] = []
         self._global: dict[bytes, bytes] = {}
@@ -166,6 +167,7 @@ class TarScanner:
         if flag in _EXTENSIONS:
             self._begin_extension(flag, length)
             return None
+        self._extensions = 0
         kind = _KINDS.get(flag)
         name = name.partition(b"\0")[0]
         if magic == b"ustar\x0000" and prefix[0]:
@@ -229,6 +231,13 @@ class TarScanner:
             )
         if length == 0:
             return
+        # One header may follow another without end, and all is kept for the member.
+        self._extensions += length
+        if self._extensions > fields.EXTENSIONS_LIMIT:
+            raise Invalid(
+                "malformed tar: the extension headers of one member are larger together "
+                f"than the limit of {fields.EXTENSIONS_LIMIT}"
+            )
         self._extension = flag
         self._extension_length = length
         self._want = (length + 511) & ~511
@@ -245,7 +254,9 @@ class TarScanner:
                 if key.startswith(_NOT_GLOBAL):
                     raise Unsupported(f"a global tar header sets {show(key)} for all members")
             self._global.update(records)
-            if sum(map(len, self._global.values())) > fields.EXTENSION_LIMIT:
+            # They are looked at for every member.
+            size = sum(len(key) + len(value) for key, value in self._global.items())
+            if size > fields.GLOBAL_LIMIT or len(self._global) > fields.GLOBAL_COUNT:
                 raise Invalid("malformed tar: its global headers are too large")
             return
         for key, value in records:

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from corten.archive.compression import PIECE, detect, inflater
 from corten.archive.entry import Entry, show
+from corten.archive.expansion import Expansion, TooLarge
 from corten.archive.tar_fields import BLOCK, check_sum
 from corten.archive.tar_reader import read_members
 from corten.builder.layers import LayerWriter, Owner
+from corten.content.ingest import storage_error
 from corten.errors import CortenError, Invalid
 from corten.events.job import Job
+from corten.snapshot.tree import PATH_MAX
 
 NewFile = Callable[[], BinaryIO]
 """Makes a temporary file that is gone when it is closed."""
+
+
+class Room(NamedTuple):
+    """Where an archive is unpacked: temporary files, and a limit to what it may expand to."""
+
+    new_file: NewFile
+    limit: int
 
 
 class _Enough(Exception):
@@ -66,7 +76,7 @@ def _is_header(block: bytes) -> bool:
 
 
 def unpack(
-    fd: int, base: str, layer: LayerWriter, owner: Owner | None, new_file: NewFile, job: Job
+    fd: int, base: str, layer: LayerWriter, owner: Owner | None, room: Room, job: Job
 ) -> None:
     """Put the members of the archive `fd` into `layer`, under the directory `base`.
 
@@ -77,10 +87,17 @@ def unpack(
     """
     compression = detect(os.pread(fd, 65536, 0))
     if not compression:
-        _Unpacking(base, layer, owner, new_file, job).members(fd)
+        _Unpacking(base, layer, owner, room, job).members(fd)
         return
-    with new_file() as plain:
-        stream = inflater(compression, plain.write)
+    with room.new_file() as plain:
+
+        def write(data: bytes) -> None:
+            try:
+                plain.write(data)
+            except OSError as error:
+                raise storage_error(error, "unpack an archive") from error
+
+        stream = inflater(compression, write, room.limit)
         offset = 0
         while piece := os.pread(fd, PIECE, offset):
             job.check()
@@ -88,31 +105,36 @@ def unpack(
             offset += len(piece)
         stream.finish()
         plain.flush()
-        _Unpacking(base, layer, owner, new_file, job).members(plain.fileno())
+        _Unpacking(base, layer, owner, room, job).members(plain.fileno())
 
 
 class _Unpacking:
     def __init__(
-        self, base: str, layer: LayerWriter, owner: Owner | None, new_file: NewFile, job: Job
+        self, base: str, layer: LayerWriter, owner: Owner | None, room: Room, job: Job
     ) -> None:
         self.base = base
         self.layer = layer
         self.owner = owner
-        self.new_file = new_file
+        self.room = room
         self.job = job
         self.kinds: dict[str, str] = {}
+        self.expansion = Expansion(room.limit)
+        self.size = 0
 
     def members(self, fd: int) -> None:
+        self.size = os.fstat(fd).st_size
+        self.expansion.take(self.size)
         for entry, offset, stored in read_members(fd):
             self.job.check()
+            if offset + stored > self.size:
+                raise Invalid(f"the archive ends in the middle of {show(entry.name)}")
             name = _inside(entry.name, "the name")
             if not name:
                 continue
             path = self._target(name)
+            if entry.kind != "directory" or self.layer.directory_link(path) is None:
+                self._put(entry, path, fd, offset, stored)
             self.kinds[path] = entry.kind
-            if entry.kind == "directory" and self.layer.directory_link(path) is not None:
-                continue
-            self._put(entry, path, fd, offset, stored)
 
     def _target(self, name: str) -> str:
         """Where a member goes: links below are followed, links of the archive are not."""
@@ -144,7 +166,11 @@ class _Unpacking:
             os.lseek(fd, offset, os.SEEK_SET)
             self.layer.put(placed, fd if entry.size else b"")
         else:
-            with self.new_file() as whole:
+            try:
+                self.expansion.give(entry.size)  # a layer has no holes: they are written out
+            except TooLarge as error:
+                raise TooLarge(f"{show(entry.name)}: {error.message}", hint=error.hint) from error
+            with self.room.new_file() as whole:
                 _fill(whole.fileno(), fd, offset, entry)
                 self.layer.put(placed, whole.fileno() if entry.size else b"")
 
@@ -165,6 +191,8 @@ def _fill(out: int, fd: int, offset: int, entry: Entry) -> None:
 
 def _inside(name: bytes, what: str) -> str:
     """A member's name as a path inside; a leading slash is taken off.  Raises: Invalid."""
+    if len(name) > PATH_MAX:
+        raise Invalid(f"archive member {show(name)}: {what} is longer than {PATH_MAX} bytes")
     parts = [part for part in os.fsdecode(name).split("/") if part not in ("", ".")]
     if ".." in parts:
         raise Invalid(f"archive member {show(name)}: {what} leads outside")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from corten.config.limits import LAYER_LIMIT, layer_limit
 from corten.config.root import default_root
 from corten.errors import Usage
 
@@ -17,12 +18,15 @@ class Settings(NamedTuple):
     """Everything that corten keeps lies under it, so that two roots never meet.  Absolute."""
     storage_driver: str = ""
     """``erofs``, ``overlay`` or empty: choose by probing."""
+    layer_limit: int = LAYER_LIMIT
+    """Up to how many bytes a layer may expand however few came (docs/adr/0010)."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], root: str | None = None) -> Settings:
         """Settings from flags (not None) over the environment over the defaults.
 
-        Raises: Usage: a root directory that the programs corten starts cannot take.
+        Raises: Usage: a root directory that the programs corten starts cannot take; a limit
+        that is no size.
         """
         # What is kept under it (bundles, mounts) names it from elsewhere.
         path = (Path(root) if root else default_root(environ)).absolute()
@@ -32,4 +36,5 @@ class Settings(NamedTuple):
         return cls(
             root=path,
             storage_driver=environ.get("CORTEN_STORAGE_DRIVER", ""),
+            layer_limit=layer_limit(environ),
         )

@@ -12,7 +12,7 @@ from typing import Self
 
 from corten.archive.hashing import ThreadedHasher
 from corten.content.protocols import PIECE, Buffer
-from corten.errors import Corrupt, Unavailable
+from corten.errors import Corrupt, Invalid, Unavailable, Unsupported
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest, new_hasher
@@ -170,8 +170,11 @@ class FileIngest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Without commit: keep a partial of a known digest for resuming, discard any other."""
-        self.abort(keep=True)
+        """Without commit: keep a partial of a known digest for resuming, discard any other.
+
+        What was refused for its content is not worth resuming.
+        """
+        self.abort(keep=not isinstance(error, (Corrupt, Invalid, Unsupported)))
 
 
 PARTIAL, PRIVATE, CLAIM = ".part", ".new", ".claim"

@@ -22,6 +22,7 @@ from corten.engine.places import Place, open_sink, open_source, parse_place
 from corten.errors import Invalid, NotFound, Unavailable, Unsupported, Usage
 from corten.events.job import Job
 from corten.image.compress import compressed
+from corten.image.incoming import Spool
 from corten.image.transfer import ImportOptions, Loaded, export_tree, import_tar
 from corten.image.transfer import load as load_archive
 from corten.image.transfer import save as save_archive
@@ -104,7 +105,8 @@ def load(host: Host, file: BinaryIO, job: Job) -> list[Loaded]:
     spool = host.root / "content" / "ingest"
     spool.mkdir(parents=True, exist_ok=True)
     with host.store.lease():
-        return load_archive(UnpackingSink(host.store, host.snapshotter), file, job, spool)
+        sink = UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit)
+        return load_archive(sink, file, job, Spool(spool, host.settings.layer_limit))
 
 
 def import_image(
@@ -115,7 +117,7 @@ def import_image(
     Raises: as `import_tar`; Invalid, Unsupported: by what the tar holds.
     """
     reference = str(Reference.parse(name)) if name else ""
-    options = ImportOptions(host.platform, tuple(changes), message)
+    options = ImportOptions(host.platform, tuple(changes), message, limit=host.settings.layer_limit)
     with host.store.lease():
         descriptor = import_tar(host.store, file, options, job)
         # What cannot be mounted is refused now, not by the first run.

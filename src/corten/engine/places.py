@@ -104,10 +104,10 @@ def _open(host: Host, place: Place, stack: ExitStack) -> tuple[Source, Descripto
     from corten.content.tar_files import TarFiles
     from corten.engine.archives import input_file
     from corten.events.job import Job
-    from corten.image.incoming import plain_file
+    from corten.image.incoming import Spool, plain_file
 
     file = stack.enter_context(input_file(place.path))
-    spool = host.root / "content" / "ingest"
+    spool = Spool(host.root / "content" / "ingest", host.settings.layer_limit)
     fd = stack.enter_context(plain_file(file, spool, Job()))
     archive = open_archive(TarFiles(fd, place.path))
     if place.name:
@@ -134,4 +134,6 @@ def open_sink(host: Host, place: Place, stack: ExitStack, name: str) -> tuple[Si
         return OCILayout(Path(place.path)), place.name or "latest"
     from corten.snapshot.unpacking import UnpackingSink
 
-    return UnpackingSink(host.store, host.snapshotter), str(Reference.parse(place.name or name))
+    return UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit), str(
+        Reference.parse(place.name or name)
+    )

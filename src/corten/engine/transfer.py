@@ -84,7 +84,7 @@ def pull(
                 )
             image = Descriptor(media_type=chosen.media_type, digest=chosen.digest, size=chosen.size)
         before = _digest_here(host, reference)
-        sink = UnpackingSink(host.store, host.snapshotter)
+        sink = UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit)
         copy_graph(source, sink, image, step)
         # What is no image gets no name here.
         image_id = load_image(host.store, image, wanted).id

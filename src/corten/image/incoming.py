@@ -8,26 +8,36 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from corten.archive.compression import MAGIC, detect, inflater
+from corten.config.limits import LAYER_LIMIT
 from corten.content.ingest import storage_error
 from corten.content.protocols import PIECE
 from corten.errors import Invalid
 from corten.events.job import Job
 
 
-def inflate(file: BinaryIO, write: Callable[[bytes], object], job: Job) -> None:
+class Spool(NamedTuple):
+    """Where files are inflated to, and up to how many bytes however few came (`Expansion`)."""
+
+    folder: Path
+    limit: int = LAYER_LIMIT
+
+
+def inflate(
+    file: BinaryIO, write: Callable[[bytes], object], job: Job, limit: int = LAYER_LIMIT
+) -> None:
     """Read `file` to its end and hand it to `write` in pieces, uncompressed whatever it was.
 
-    Raises: Invalid: it is empty; Corrupt: its compression is damaged; Cancelled.
+    Raises: Invalid: it is empty; TooLarge: it expands beyond `limit` without measure; Corrupt: its compression is damaged; Cancelled.
     """
     head = b""
     while len(head) < MAGIC and (piece := _read(file, MAGIC - len(head))):
         head += piece
     if not head:
         raise Invalid(f"{name_of(file)} is empty")
-    stream = inflater(detect(head), write)
+    stream = inflater(detect(head), write, limit)
     stream.feed(head)
     while piece := _read(file, PIECE):
         job.check()
@@ -36,18 +46,18 @@ def inflate(file: BinaryIO, write: Callable[[bytes], object], job: Job) -> None:
 
 
 @contextmanager
-def plain_file(file: BinaryIO, spool: Path, job: Job) -> Iterator[int]:
+def plain_file(file: BinaryIO, spool: Spool, job: Job) -> Iterator[int]:
     """A descriptor of a regular, uncompressed file with the bytes of `file`, for the block.
 
-    `file` itself where it is one, else a nameless copy in the directory `spool`.
+    `file` itself where it is one, else a nameless copy in `spool`.
     Raises: as `inflate`; Unavailable: `spool` is full.
     """
     fd = _regular(file)
     if fd is not None and not detect(os.pread(fd, MAGIC, 0)):
         yield fd
         return
-    spool.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=spool, prefix="load-") as copy:
+    spool.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=spool.folder, prefix="load-") as copy:
 
         def write(data: bytes) -> None:
             try:
@@ -55,7 +65,7 @@ def plain_file(file: BinaryIO, spool: Path, job: Job) -> Iterator[int]:
             except OSError as error:
                 raise storage_error(error, f"unpack {name_of(file)}") from error
 
-        inflate(file, write, job)
+        inflate(file, write, job, spool.limit)
         copy.flush()
         yield copy.fileno()
 

@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from corten.archive.tar_reader import TarScanner
+from corten.config.limits import LAYER_LIMIT
 from corten.content.archive_writer import Form, write_archive
 from corten.content.archived import Archive, ArchivedImage
 from corten.content.copy import copy
@@ -24,7 +25,7 @@ from corten.events.job import Job
 from corten.image.assemble import Assembling, assemble
 from corten.image.changes import apply_changes
 from corten.image.compress import compressed
-from corten.image.incoming import inflate, name_of, plain_file
+from corten.image.incoming import Spool, inflate, name_of, plain_file
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import ContainerConfig, History, ImageConfig, RootFS
@@ -67,11 +68,11 @@ class Loaded(NamedTuple):
     names: tuple[str, ...]
 
 
-def load(sink: Sink, file: BinaryIO, job: Job, spool: Path) -> list[Loaded]:
+def load(sink: Sink, file: BinaryIO, job: Job, spool: Spool) -> list[Loaded]:
     """Bring the images of an archive (`docker save`, OCI archive) into `sink`, with their names.
 
     `file` may be a pipe, and compressed; then it is unpacked into a nameless file
-    in the directory `spool` first.  An image without a name is kept without one.
+    in `spool` first.  An image without a name is kept without one.
 
     Raises: Invalid: no image archive, or malformed; Corrupt: contents are not what
     their digests say; NotFound: the archive lacks something; each naming the file.
@@ -111,13 +112,15 @@ class ImportOptions(msgspec.Struct, frozen=True):
     """What an imported file system becomes.
 
     ``changes`` are Dockerfile instructions, ``message`` a comment for the history,
-    ``created`` seconds since 1970 (None: the newest time in the tar).
+    ``created`` seconds since 1970 (None: the newest time in the tar), ``limit`` up to how
+    many bytes the tar may expand however few came.
     """
 
     platform: Platform
     changes: tuple[str, ...] = ()
     message: str = ""
     created: int | None = None
+    limit: int = LAYER_LIMIT
 
 
 def import_tar(store: Assembling, file: BinaryIO, options: ImportOptions, job: Job) -> Descriptor:
@@ -129,7 +132,7 @@ def import_tar(store: Assembling, file: BinaryIO, options: ImportOptions, job: J
     config = apply_changes(ContainerConfig(), options.changes)
     with job.step("import", name_of(file)) as step, store.ingest() as ingest:
         watch = _Watch(ingest.write, step)
-        inflate(file, watch.take, step)
+        inflate(file, watch.take, step, options.limit)
         watch.finish(name_of(file))
         layer = ingest.commit()
     created = _rfc3339(watch.newest if options.created is None else options.created)

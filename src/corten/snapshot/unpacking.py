@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from corten.archive.compression import MAGIC, Inflater, detect, inflater
+from corten.config.limits import LAYER_LIMIT
 from corten.content.protocols import PIECE, Buffer, Claims, Ingest, Locates, Sink, Source
 from corten.errors import Corrupt, NotFound
 from corten.oci import media
@@ -45,11 +46,17 @@ class FactStore(Source, Sink, Claims, Locates, Protocol):
 
 
 class UnpackingSink:
-    """The local store as a sink whose layers are applied when they are committed."""
+    """The local store as a sink whose layers are applied when they are committed.
 
-    def __init__(self, store: FactStore, snapshotter: Snapshotter) -> None:
+    `limit` is up to how many bytes a layer may expand however few came.
+    """
+
+    def __init__(
+        self, store: FactStore, snapshotter: Snapshotter, limit: int = LAYER_LIMIT
+    ) -> None:
         self._store = store
         self._snapshotter = snapshotter
+        self._limit = limit
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there; a layer that is, but was never applied, is applied now."""
@@ -97,9 +104,11 @@ class UnpackingSink:
             return None
         return diff_id
 
+    def _unpacking(self, descriptor: Descriptor) -> _Unpacking:
+        return _Unpacking(self._store, self._snapshotter, descriptor, self._limit)
+
     def _unpack_stored(self, descriptor: Descriptor) -> None:
-        unpacking = _Unpacking(self._store, self._snapshotter, descriptor)
-        with in_layer(descriptor.digest), unpacking:
+        with in_layer(descriptor.digest), self._unpacking(descriptor) as unpacking:
             with self._store.open(descriptor) as reader:
                 while piece := reader.read(PIECE):
                     unpacking.write(piece)
@@ -189,9 +198,7 @@ class _LayerIngest:
         self._inner.__enter__()
         self.offset = self._inner.offset
         if self.offset == 0:
-            self._unpacking = _Unpacking(
-                self._sink._store, self._sink._snapshotter, self._descriptor
-            )
+            self._unpacking = self._sink._unpacking(self._descriptor)
             self._unpacking.__enter__()
         return self
 
@@ -211,10 +218,13 @@ class _LayerIngest:
 class _Unpacking:
     """Inflates a layer in the caller's thread; stores and indexes the tar in another."""
 
-    def __init__(self, store: FactStore, snapshotter: Snapshotter, layer: Descriptor) -> None:
+    def __init__(
+        self, store: FactStore, snapshotter: Snapshotter, layer: Descriptor, limit: int
+    ) -> None:
         self._store = store
         self._snapshotter = snapshotter
         self._layer = layer
+        self._limit = limit
         self._head = b""
         self._compression = ""
         self._inflater: Inflater | None = None
@@ -269,7 +279,7 @@ class _Unpacking:
 
     def _begin(self, head: Buffer) -> None:
         compression = self._compression = detect(bytes(head[:MAGIC]))
-        self._inflater = inflater(compression, self._put)
+        self._inflater = inflater(compression, self._put, self._limit)
         if isinstance(self._snapshotter, Feeds):
             self._feed = self._stack.enter_context(self._snapshotter.feeding())
         # A layer that came uncompressed is its own tar.

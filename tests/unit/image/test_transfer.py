@@ -21,6 +21,7 @@ from corten.content.memory import MemoryStore
 from corten.errors import Cancelled, Corrupt, Invalid, NotFound, Unsupported
 from corten.events.job import Job
 from corten.image.compress import compressed
+from corten.image.incoming import Spool
 from corten.image.transfer import ImportOptions, export_tree, import_tar, load, save
 from corten.image.view import load_image
 from corten.oci import media
@@ -72,7 +73,7 @@ def test_what_is_saved_can_be_loaded_with_all_names(
         ArchivedImage(one.root, (OTHER,)),
         ArchivedImage(two.root, ()),
     )
-    loaded = load(other, io.BytesIO(data), Job(), tmp_path / "spool")
+    loaded = load(other, io.BytesIO(data), Job(), Spool(tmp_path / "spool"))
     assert [image.names for image in loaded] == [(NAME, OTHER), ()]
     names = {record.image_id: record.names for record in other.images()}
     assert names == {one.config.digest: (NAME, OTHER), two.config.digest: ()}
@@ -150,7 +151,7 @@ def test_an_artifact_fits_into_an_oci_archive_only(
     image = ArchivedImage(root, (NAME,))
     with pytest.raises((Invalid, Unsupported)):
         _saved(store, "docker", image)
-    load(other, io.BytesIO(_saved(store, "oci", image)), Job(), tmp_path)
+    load(other, io.BytesIO(_saved(store, "oci", image)), Job(), Spool(tmp_path))
     assert other.resolve(NAME).digest == root.digest
 
 
@@ -161,7 +162,7 @@ def test_an_index_travels_with_the_children_that_are_there(
     amd, arm = plain_image(store, b"amd"), plain_image(away, b"arm", platform=ARM64)
     root = index_of(store, (amd, AMD64), (arm, ARM64))
     data = _saved(store, "oci", ArchivedImage(root, (NAME,)))
-    (loaded,) = load(other, io.BytesIO(data), Job(), tmp_path)
+    (loaded,) = load(other, io.BytesIO(data), Job(), Spool(tmp_path))
     assert load_image(other, loaded.descriptor, AMD64).id == amd.config.digest
 
 
@@ -182,7 +183,7 @@ def test_compressed_archives_are_loaded(
 ) -> None:
     image = plain_image(store, b"a")
     data = compress(_saved(store, "docker", ArchivedImage(image.root, (NAME,))))
-    load(other, io.BytesIO(data), Job(), tmp_path / "spool")
+    load(other, io.BytesIO(data), Job(), Spool(tmp_path / "spool"))
     assert other.names() == (NAME,)
     assert list((tmp_path / "spool").iterdir()) == []
 
@@ -201,7 +202,7 @@ def test_an_archive_can_come_by_a_pipe(
     thread.start()
     try:
         with os.fdopen(reading, "rb") as stream:
-            load(other, stream, Job(), tmp_path / "spool")
+            load(other, stream, Job(), Spool(tmp_path / "spool"))
     finally:
         thread.join()
     assert other.images()[0].image_id == image.config.digest
@@ -211,7 +212,7 @@ def test_loading_goes_through_any_sink(store: LocalStore, tmp_path: Path) -> Non
     image = plain_image(store, b"a")
     sink = MemoryStore()
     data = _saved(store, "docker", ArchivedImage(image.root, (NAME,)))
-    load(sink, io.BytesIO(data), Job(), tmp_path)
+    load(sink, io.BytesIO(data), Job(), Spool(tmp_path))
     assert load_image(sink, sink.resolve(NAME), AMD64).id == image.config.digest
 
 
@@ -274,7 +275,7 @@ def test_a_malformed_archive_is_named_once(store: LocalStore, tmp_path: Path, da
     path = tmp_path / "bad.tar"
     path.write_bytes(data)
     with path.open("rb") as file, pytest.raises((Invalid, Corrupt, NotFound)) as caught:
-        load(store, file, Job(), tmp_path / "spool")
+        load(store, file, Job(), Spool(tmp_path / "spool"))
     assert caught.value.message.startswith(str(path))
     assert str(caught.value).count(str(path)) == 1
     assert store.images() == []

@@ -1,0 +1,28 @@
+"""Limits that protect a host from what it fetches, and how to raise them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from corten.errors import Usage
+
+LAYER_LIMIT = 4 << 30
+"""Up to how many bytes a layer may expand however few came; beyond, a ratio holds."""
+
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+
+def layer_limit(environ: Mapping[str, str]) -> int:
+    """``CORTEN_LAYER_LIMIT`` in bytes: a number, perhaps with K, M, G or T (powers of 1024).
+
+    Raises: Usage: it is no size.
+    """
+    text = environ.get("CORTEN_LAYER_LIMIT", "")
+    if not text:
+        return LAYER_LIMIT
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise Usage(f"CORTEN_LAYER_LIMIT is {text!r}, not a size", hint="for example 64G")
+    return int(found[1]) << _UNITS[found[2].upper()]
