@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,12 +24,12 @@ from corten.snapshot.overlay import OverlaySnapshotter
 from corten.snapshot.stacking import StackingSnapshotter
 from corten.snapshot.stacks import chain_ids
 from corten.system.mount import mount, unmount
+from support.layers import LAYERS, Members, many
 from support.tars import Look, directory, file, link, look, pack, symlink, write_tar
 
 pytestmark = pytest.mark.root
 
 NS = 1_234_567_890_123_456_789
-Members = Sequence[Entry | tuple[Entry, bytes]]
 
 
 class Stack:
@@ -123,11 +123,6 @@ def assert_same(stack: Stack) -> dict[bytes, Look]:
     assert without_counts(stack.look(stack.overlay)) == stacked
     assert without_counts(stack.merged()) == stacked
     return stacked
-
-
-def many(prefix: bytes, count: int) -> Members:
-    """So many files that this layer is the largest."""
-    return [file(b"%b/f%d" % (prefix, i), b"%d" % i) for i in range(count)]
 
 
 @pytest.mark.parametrize("largest", [0, 1, 2])
@@ -256,49 +251,6 @@ def test_many_layers_are_one_mount(tmp_path: Path, count: int) -> None:
     # What does not fit into one index is stacked above it.
     assert len(mounts) == (2 if count <= 131 else 2 + count - 131)
     assert stack.look() == stacked
-
-
-NAMES = st.sampled_from([b"a", b"b", b"c", b"dd"])
-PATHS = st.lists(NAMES, min_size=1, max_size=3).map(b"/".join)
-MODES = st.sampled_from([0o644, 0o755, 0o4711, 0o1777, 0])
-TIMES = st.sampled_from([0, 1, NS, -1_500_000_000])
-XATTRS = st.sampled_from([{}, {}, {"user.a": b"1"}, {"user.b": b"v" * 700, "user.c": b""}])
-METADATA = st.fixed_dictionaries(
-    {
-        "mode": MODES,
-        "uid": st.sampled_from([0, 70_000]),
-        "mtime_ns": TIMES,
-        "xattrs": XATTRS,
-    }
-)
-
-
-def _member(kind: str, path: bytes, other: bytes, metadata: dict[str, object]) -> object:
-    head, slash, base = path.rpartition(b"/")
-    match kind:
-        case "directory":
-            return directory(path, **metadata)  # type: ignore[arg-type]
-        case "symlink":
-            return symlink(path, other)
-        case "link":
-            return link(path, other)
-        case "whiteout":
-            return file(head + slash + b".wh." + base)
-        case "opaque":
-            return file(path + b"/.wh..wh..opq")
-    return file(path, other * 200, **metadata)
-
-
-MEMBERS = st.builds(
-    _member,
-    st.sampled_from(
-        ["file", "file", "file", "directory", "symlink", "link", "link", "whiteout", "opaque"]
-    ),
-    PATHS,
-    PATHS,
-    METADATA,
-)
-LAYERS = st.lists(st.lists(MEMBERS, max_size=8), min_size=2, max_size=5)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

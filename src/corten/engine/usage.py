@@ -21,6 +21,7 @@ from corten.runtime import lifecycle
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import Status
 from corten.runtime.volumes import VolumeStore
+from corten.snapshot.stacks import walk_stacks
 
 BLOCK = 512
 """Bytes of a block that stat(2) counts, whatever the file system's are."""
@@ -87,11 +88,16 @@ def _contents(host: Host, records: Sequence[ContainerRecord]) -> tuple[Usage, Us
 
 
 def _files(host: Host) -> Iterator[tuple[str, Files]]:
-    """The files of every blob, and of every layer that a driver made of one, by its digest."""
+    """The files of every blob, and of every layer that a driver made of one, by its digest.
+
+    What a driver made of a stack of layers is the topmost one's.
+    """
     for digest, status in host.store.blobs.scan():
         yield digest, {(status.st_dev, status.st_ino): status.st_blocks * BLOCK}
     for layer in (host.root / "layers").glob("*/*"):
         yield f"sha256:{layer.name}", _tree(layer)
+    for stack, record in walk_stacks(host.root):
+        yield record.layers[-1], _tree(stack)
 
 
 def _cached(folder: Path) -> frozenset[Digest]:

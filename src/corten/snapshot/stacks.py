@@ -97,6 +97,14 @@ class StackHoldings:
         self.path.mkdir(mode=0o700, exist_ok=True)
 
 
+def walk_stacks(root: Path) -> Iterator[tuple[Path, StackRecord]]:
+    """The stacks of every driver under `root`, with what is known of them."""
+    for path in (root / "stacks").glob("*/*"):
+        record = _read(path)
+        if record is not None:
+            yield path, record
+
+
 def _read(path: Path) -> StackRecord | None:
     try:
         return msgspec.json.decode((path / "stack.json").read_bytes(), type=StackRecord)
