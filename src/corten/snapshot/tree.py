@@ -140,6 +140,9 @@ class LayerTree:
         if old is not None and old is not node:
             node = self._replace(old, node)
         children[base] = node
+        if node.children is not None and len(name) < PATH_MAX - NAME_MAX:
+            # What comes into it next need not be looked for from the root.
+            self._known[name.rstrip(b"/")] = node.children
         if self.members > MAX_MEMBERS or self._weight > MAX_WEIGHT:
             raise Unsupported(
                 f"the layer has more than {MAX_MEMBERS} members or {MAX_WEIGHT} bytes of metadata"
