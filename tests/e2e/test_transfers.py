@@ -10,6 +10,7 @@ import pytest
 from corten.config.settings import Settings
 from corten.content.copy import copy
 from corten.content.layout import OCILayout
+from corten.engine.archives import copy as copy_place
 from corten.engine.host import Host
 from corten.engine.transfer import pull, push
 from corten.errors import Invalid, NotFound
@@ -18,7 +19,7 @@ from corten.oci import media
 from corten.oci.manifest import build_manifest
 from corten.oci.reference import Reference
 from corten.remote.registries import Registries
-from support.contents import ARM64, index_of, plain_image, put
+from support.contents import AMD64, ARM64, index_of, plain_image, put
 from support.registry_server import ServerProcess, corten_registry
 
 pytestmark = [pytest.mark.e2e]
@@ -82,3 +83,18 @@ def test_a_second_push_takes_at_most_three_requests_and_an_untagged_image_is_sen
             repository.delete(first.descriptor)
             push(host, name, Job())
             assert repository.resolve("1").digest == first.descriptor.digest
+
+
+def test_an_index_of_which_images_are_missing_is_not_copied_as_a_whole(
+    host: Host, tmp_path: Path
+) -> None:
+    amd, arm = plain_image(host.store, b"amd"), plain_image(host.store, b"arm", platform=ARM64)
+    host.store.tag("docker.io/x/multi:1", index_of(host.store, (amd, AMD64), (arm, ARM64)))
+    host.store.blobs.delete(arm.root.digest)
+    target = tmp_path / "layout"
+    with pytest.raises(NotFound, match="not all images are here: linux/arm64 missing"):
+        copy_place(host, "x/multi:1", f"oci:{target}:1", Job())
+    assert not target.exists()
+    assert host.store.recall("compressed/gzip", amd.layers[0].digest) is None
+    copy_place(host, "x/multi:1", f"oci:{target}:1", Job(), platform="linux/amd64")
+    assert {path.name for path in target.iterdir()} == {"oci-layout", "index.json", "blobs"}

@@ -25,7 +25,7 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import MANIFEST_LIMIT, detect_media_type
 from corten.system.durable import sync_directory
-from corten.system.locks import locked
+from corten.system.locks import directory_locked
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # A layout may come from a stranger: a link in place of a blob is no blob, a FIFO must not block.
@@ -39,7 +39,6 @@ class BlobDirectory:
         self.path = path
         self._blobs = path / "blobs"
         self._ingest = path / "ingest"
-        self._lock = self._ingest / "sweep.lock"
 
     def prepare(self) -> None:
         """Make the directories.  Raises: Unavailable."""
@@ -149,6 +148,11 @@ class BlobDirectory:
         except OSError as error:
             raise storage_error(error, "begin a blob") from error
 
+    def tidy(self) -> None:
+        """Remove the directory of what is on its way in, if nothing is; it is made anew when needed."""
+        with suppress(OSError):
+            self._ingest.rmdir()
+
     def put(self, data: bytes, media_type: str = media.OCTET_STREAM) -> Descriptor:
         """Store a small blob.  Raises: Unavailable."""
         descriptor = Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
@@ -169,7 +173,7 @@ class BlobDirectory:
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode):
                 return False
-            with locked(self._lock, shared=True):
+            with directory_locked(self._blobs, shared=True):
                 _use_now(file)
         except OSError as error:
             if error.errno in _ABSENT:
@@ -179,7 +183,8 @@ class BlobDirectory:
 
     def delete(self, digest: Digest) -> int:
         """Remove the blob; returns its size in bytes.  Raises: NotFound."""
-        with locked(self._lock):
+        self.size(digest)
+        with directory_locked(self._blobs):
             size = self.size(digest)
             self.file(digest).unlink(missing_ok=True)
         return size
@@ -187,7 +192,7 @@ class BlobDirectory:
     def sweep(self, digest: Digest, unused_since: float) -> int | None:
         """Remove the blob unless it was used since (epoch seconds); its size, None: it stays."""
         file = self.file(digest)
-        with locked(self._lock):
+        with directory_locked(self._blobs):
             found = self._stat(digest)
             if found is None or found.st_mtime >= unused_since:
                 return None
@@ -234,7 +239,7 @@ class BlobDirectory:
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True)
             sync_directory(self._blobs)
-        with locked(self._lock, shared=True):
+        with directory_locked(self._blobs, shared=True):
             _use_now(file)  # the last write may be long ago: what counts is when it became a blob
             file.replace(target)
         sync_directory(target.parent)

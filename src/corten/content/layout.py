@@ -23,7 +23,7 @@ from corten.errors import Invalid, NotFound
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import Index
-from corten.system.locks import locked
+from corten.system.locks import directory_locked
 
 
 class OCILayout:
@@ -79,8 +79,7 @@ class OCILayout:
         """
         if not self.blobs.has(descriptor):
             raise missing(descriptor.digest)
-        self.blobs.prepare()
-        with locked(self.path / "ingest" / "index.lock"):
+        with directory_locked(self.path):
             write_marker(self.path)
             listed: list[Descriptor] = []
             if (self.path / "index.json").exists():
@@ -90,14 +89,8 @@ class OCILayout:
             elif any(d.digest == descriptor.digest for d in listed):
                 return
             write_index(self.path, [*listed, describe_name(descriptor, name)])
-
-    def tidy(self) -> None:
-        """Remove what only writing needs: afterwards the directory holds the layout alone."""
-        ingest = self.path / "ingest"
-        for name in ("sweep.lock", "index.lock"):
-            (ingest / name).unlink(missing_ok=True)
-        with suppress(OSError):  # partial ingests stay, for resuming
-            ingest.rmdir()
+        # Now the directory holds the layout alone, unless something can be resumed.
+        self.blobs.tidy()
 
     def _index(self) -> Index:
         return read_index(self.path)

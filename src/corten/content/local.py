@@ -28,7 +28,7 @@ from corten.errors import Conflict, Invalid, NotFound
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.platform import Platform, normalized
-from corten.system.locks import locked
+from corten.system.locks import directory_locked
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -254,8 +254,8 @@ class LocalStore:
         with self.catalog.change(durable=False) as change:
             change.execute("DELETE FROM facts WHERE kind = ? AND digest = ?", (kind, digest))
 
-    def _publishing(self) -> AbstractContextManager[int]:
-        return locked(self.path / "ingest" / "index.lock")
+    def _publishing(self) -> AbstractContextManager[None]:
+        return directory_locked(self.path)
 
     def publish_names(self) -> None:
         """Write ``index.json`` anew from the catalog, for other tools to read."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from corten.content.claims import claimed
+from corten.content.graph import read_document
 from corten.content.local import ImageRecord
 from corten.content.summary import image_manifest
 from corten.engine.host import Host
 from corten.errors import Conflict, Denied, Invalid, NotFound, Unavailable, Usage
 from corten.events.job import Job
 from corten.image.view import Image, load_image
+from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
+from corten.oci.manifest import parse_document
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 from corten.snapshot.protocols import Merges
@@ -124,6 +127,20 @@ def image_for(
             error.message = f"{lacking}, and it cannot be pulled: {error.message}"
         raise
     return load_image(host.store, pulled.descriptor, wanted)
+
+
+def check_whole(host: Host, root: Descriptor) -> None:
+    """Raises: NotFound: `root` lists images that are not here, so that all of it cannot go elsewhere."""
+    if root.media_type not in media.INDEXES:
+        return
+    index = parse_document(read_document(host.store, root), root.media_type)
+    absent = [child for child in index.children if not host.store.blobs.has(child)]
+    if absent:
+        platforms = ", ".join(str(child.platform or child.digest.short) for child in absent)
+        raise NotFound(
+            f"of {root.digest.short} not all images are here: {platforms} missing",
+            hint="pull it for those platforms, or choose one that is here with --platform",
+        )
 
 
 def hold(host: Host, image: Image) -> None:

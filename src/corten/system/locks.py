@@ -48,6 +48,20 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def directory_locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Like :func:`locked` for the directory `path`, which has to be there: no file is needed.
+
+    Raises: OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def try_own(path: Path) -> int | None:
     """Make or open the file `path` and lock it, without waiting: its descriptor; None: another has it.
 
