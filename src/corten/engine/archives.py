@@ -17,7 +17,7 @@ from corten.content.copy import copy as copy_graph
 from corten.content.protocols import Source
 from corten.engine.containers import rootfs_of
 from corten.engine.host import Host
-from corten.engine.lookup import ensure_applied, find_descriptor
+from corten.engine.lookup import check_whole, ensure_applied, find_descriptor
 from corten.engine.places import Place, open_sink, open_source, parse_place
 from corten.errors import Invalid, NotFound, Unavailable, Unsupported, Usage
 from corten.events.job import Job
@@ -169,6 +169,8 @@ def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") 
     with ExitStack() as stack, job.step("copy", f"{source} → {target}") as step:
         stack.enter_context(host.store.lease())
         reader, root, name = open_source(host, origin, stack, wanted)
+        if origin.transport == "corten":
+            check_whole(host, root)  # before anything is compressed
         if origin.transport == "corten" and aim.transport not in ("corten", "docker-archive"):
             root = compressed(host.store, root, step)
         if aim.transport in ("docker-archive", "oci-archive"):
