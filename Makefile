@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup setup-test pins check test coverage demo bench clean
+.PHONY: help setup setup-test pins check test coverage crash demo bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ test: setup-test check ## everything: check, then all tests
 coverage: setup-test ## lines and branches that the tests of units and contracts reach
 	$(BIN)/coverage run -m pytest -q tests/unit tests/contracts tests/spec tests/hostile
 	$(BIN)/coverage report --skip-covered --sort=cover
+
+crash: setup-test ## kill at every system call, at random and by power cut: more of it than `test`
+	CORTEN_CRASH=all CORTEN_CRASH_KILLS=400 CORTEN_CRASH_CUTS=60 $(BIN)/pytest -q tests/crash
 
 demo: setup ## the main job, end to end: base image, build, run, push, pull
 	$(PY) examples/demo.py

@@ -22,6 +22,7 @@ from corten.content.graph import (
     check_bytes,
     is_document,
     read_document,
+    write_document,
 )
 from corten.content.protocols import PIECE, Hosted, Ingest, Mounts, Remembers, Sink, Source
 from corten.content.retry import retrying
@@ -140,12 +141,7 @@ class _Copy(msgspec.Struct):
                 step.result("cached")
                 return
 
-            def put() -> None:
-                with self.sink.ingest(descriptor, name) as ingest:
-                    ingest.write(memoryview(raw)[ingest.offset :])
-                    ingest.commit(descriptor.digest)
-
-            self._retry(put)
+            self._retry(lambda: write_document(self.sink, descriptor, raw, name))
             step.advance(len(raw))
 
     def _blob(self, descriptor: Descriptor) -> None:

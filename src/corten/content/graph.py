@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
-from corten.content.protocols import PIECE, Source
+from corten.content.protocols import PIECE, Sink, Source
 from corten.errors import Corrupt, Invalid
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
@@ -23,6 +23,26 @@ BYTES_LIMIT = 64 * 1024 * 1024
 def is_document(descriptor: Descriptor) -> bool:
     """Whether it names further content."""
     return descriptor.media_type in media.DOCUMENTS
+
+
+def write_document(sink: Sink, descriptor: Descriptor, raw: bytes, name: str = "") -> None:
+    """Put a small blob that is held in memory into `sink`, going on after what is there of it.
+
+    If that was damaged (by a power cut), from the beginning.  Raises: what the sink raises.
+    """
+    with sink.ingest(descriptor, name) as ingest:
+        resumed = ingest.offset
+        ingest.write(memoryview(raw)[resumed:])
+        try:
+            ingest.commit(descriptor.digest)
+        except Corrupt:
+            if not resumed:
+                raise
+        else:
+            return
+    with sink.ingest(descriptor, name) as ingest:
+        ingest.write(memoryview(raw)[ingest.offset :])
+        ingest.commit(descriptor.digest)
 
 
 def read_document(source: Source, descriptor: Descriptor, limit: int = MANIFEST_LIMIT) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from corten.content.graph import write_document
 from corten.content.protocols import Locates, Sink
 from corten.errors import Invalid, NotFound
 from corten.oci import media
@@ -60,8 +61,5 @@ def plain_layer(store: Locates, diff_id: Digest) -> Descriptor:
 
 def put(sink: Sink, descriptor: Descriptor, data: bytes) -> None:
     """Store a document that is held in memory, unless it is there.  Raises: Unavailable."""
-    if sink.has(descriptor):
-        return
-    with sink.ingest(descriptor) as ingest:
-        ingest.write(memoryview(data)[ingest.offset :])
-        ingest.commit(descriptor.digest)
+    if not sink.has(descriptor):
+        write_document(sink, descriptor, data)
