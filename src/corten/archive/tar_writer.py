@@ -37,6 +37,7 @@ _OCTAL_7 = 0o7777777
 _OCTAL_11 = 0o77777777777
 _END = bytes(2 * BLOCK)
 _CACHE = 4096
+_TEXTS = (b"path", b"linkpath", b"GNU.sparse.name")
 _ACLS = {attribute: record for record, attribute in ACL_RECORDS.items()}
 
 
@@ -187,6 +188,8 @@ class TarWriter:
         if not records:
             return block
         records.sort()
+        if any(key in _TEXTS and not _is_utf8(value) for key, value in records):
+            records.insert(0, (b"hdrcharset", b"BINARY"))
         return self._extension(b"".join([_record(*record) for record in records])) + block
 
     def _block(self, entry: Entry, name: bytes, prefix: bytes, seconds: int) -> bytes:
@@ -252,6 +255,16 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
     if not 0 < at <= 155 or at == len(name) - 1:
         return None
     return name[:at], name[at + 1 :]
+
+
+def _is_utf8(name: bytes) -> bool:
+    if name.isascii():
+        return True
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _attribute(key: str, value: bytes) -> list[tuple[bytes, bytes]]:

@@ -306,7 +306,8 @@ class _Copying:
             if first[0] != item.source:
                 self.note("link", first[0])
                 linkname = os.fsencode(first[1])
-                self.put(layer, entry, kind="link", size=0, linkname=linkname, xattrs=NO_XATTRS)
+                # With the file's metadata: engines give it to the file once more.
+                self.put(layer, entry, kind="link", size=0, linkname=linkname)
                 return
         hashes = self.given.hashes
         if layer is None and hashes is not None:

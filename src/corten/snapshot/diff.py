@@ -152,10 +152,11 @@ class _Walk:
             if not stat.S_ISREG(status.st_mode):
                 raise Conflict(f"{show(full)} changed while the snapshot was read")
             self._check(full, name)
-            if status.st_nlink > 1 and self._linked(full, status):
+            xattrs = _kept(read_xattrs(file))
+            if status.st_nlink > 1 and self._linked(full, status, xattrs):
                 return
             stretches = find_stretches(file, status.st_size) if is_sparse(status) else None
-            entry = _entry(full, "file", status, _kept(read_xattrs(file)), sparse=stretches)
+            entry = _entry(full, "file", status, xattrs, sparse=stretches)
             self._writer.add(entry, file)
         finally:
             os.close(file)
@@ -178,10 +179,10 @@ class _Walk:
             return None
         if kind == "file":
             raise Conflict(f"{show(full)} changed while the snapshot was read")
-        if status.st_nlink > 1 and self._linked(full, status):
+        xattrs = _kept(read_xattrs(b"/proc/self/fd/%d/%b" % (self._here, name)))
+        if status.st_nlink > 1 and self._linked(full, status, xattrs):
             return None
         link = os.readlink(name, dir_fd=self._here) if kind == "symlink" else b""
-        xattrs = _kept(read_xattrs(b"/proc/self/fd/%d/%b" % (self._here, name)))
         self._writer.add(_entry(full, kind, status, xattrs, link))
         return None
 
@@ -196,12 +197,14 @@ class _Walk:
         merged = "trusted.overlay.origin" in found
         return self._level(full + b"/", status, found, merged=merged)
 
-    def _linked(self, full: bytes, status: os.stat_result) -> bool:
+    def _linked(self, full: bytes, status: os.stat_result, xattrs: dict[str, bytes]) -> bool:
         """Whether the file was written under an earlier name, which this one now links to."""
+        # With all metadata: docker and podman give a link's to the file once more, and the
+        # kernel takes a file's capabilities away with each new owner.
         first = self._names.setdefault(_identity(status), full)
         if first == full:
             return False
-        self._writer.add(_entry(full, "link", status, {}, first))
+        self._writer.add(_entry(full, "link", status, xattrs, first))
         return True
 
     def _check(self, full: bytes, name: bytes) -> None:

@@ -50,6 +50,25 @@ def test_long_name_with_a_slash_in_the_right_place_is_split() -> None:
         assert archive.getnames() == [name.decode()]
 
 
+def test_names_in_records_that_are_no_utf_8_are_said_to_be_none() -> None:
+    charset = b"21 hdrcharset=BINARY\n"
+    assert charset in pack(Entry(b"\xff" * 150))
+    assert charset in pack(symlink(b"s", b"\xff" * 150))
+    for entry in (
+        Entry(b"\xff"),
+        Entry("ü".encode() * 80),
+        Entry(b"a", xattrs={"user.a": b"\xff"}),
+    ):
+        assert b"hdrcharset" not in pack(entry)
+
+
+def test_equal_entries_have_equal_headers_whatever_came_before() -> None:
+    entry = Entry(b"f", mode=0o4711, uid=3, gid=2**22, mtime_ns=7, xattrs={"user.a": b"1"})
+    alone = pack(entry)[:-1024]
+    others = [Entry(b"%d" % i, uid=i, mtime_ns=i * 10**9 + i % 3) for i in range(5000)]
+    assert pack(*others, entry)[:-1024].endswith(alone)
+
+
 def test_directories_end_in_a_slash() -> None:
     assert entries(pack(directory(b"d")))[0].name == b"d/"
     assert entries(pack(directory(b"d/")))[0].name == b"d/"

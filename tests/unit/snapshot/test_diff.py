@@ -73,6 +73,18 @@ def test_hard_links_name_the_first_of_them(upper: Path) -> None:
     ]
 
 
+def test_links_carry_the_files_metadata(upper: Path) -> None:
+    (upper / "a").write_text("x")
+    (upper / "a").chmod(0o4750)
+    os.setxattr(upper / "a", "user.x", b"1")
+    os.utime(upper / "a", ns=(NS, NS))
+    os.link(upper / "a", upper / "b")
+    first, second = entries(diff(upper))
+    assert (second.kind, second.linkname) == ("link", b"a")
+    for field in ("mode", "uid", "gid", "mtime_ns", "xattrs"):
+        assert getattr(first, field) == getattr(second, field)
+
+
 def test_hard_linked_symlinks_are_links_too(upper: Path) -> None:
     (upper / "a").symlink_to("/nowhere")
     os.link(upper / "a", upper / "b", follow_symlinks=False)
