@@ -57,6 +57,7 @@ def gnu_tar(tar: bytes | Path, place: Path) -> None:
     """Let GNU tar extract `tar` at `place`, over what is there."""
     place.mkdir(exist_ok=True)
     command = ["tar", "-x", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-p"]
+    command.append("--delay-directory-restore")  # else later members change their times
     if isinstance(tar, Path):
         subprocess.run([*command, "-C", place, "-f", tar], check=True)
     else:

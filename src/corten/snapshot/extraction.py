@@ -84,7 +84,13 @@ class _Extraction:
     def _make(self, node: Node, name: bytes, here: int, path: list[bytes]) -> None:
         entry = node.entry
         if node.nlink:
-            os.link(self._paths[id(node)], name, src_dir_fd=self._root, dst_dir_fd=here)
+            os.link(
+                self._paths[id(node)],
+                name,
+                src_dir_fd=self._root,
+                dst_dir_fd=here,
+                follow_symlinks=False,  # else a link to a symlink links what that names: the host's
+            )
             return
         node.nlink = 1
         match entry.kind:

@@ -188,6 +188,8 @@ class LayerTree:
                     f"{show(entry.name)} is a symlink to a name of {len(entry.linkname)} bytes"
                 )
             self._weight += len(entry.linkname)
+            if entry.mode != 0o777:  # Linux knows no other, whatever the tar says
+                entry = msgspec.structs.replace(entry, mode=0o777)
         elif kind in ("char", "block"):
             if not (0 <= entry.major < 1 << 12 and 0 <= entry.minor < 1 << 20):
                 raise Invalid(

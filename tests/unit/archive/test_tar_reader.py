@@ -318,3 +318,17 @@ def test_global_headers_are_bounded_together() -> None:
     data = b"".join(pax({b"comment%d" % i: b"x" * 900_000}, flag=b"g") for i in range(2))
     with pytest.raises(Invalid, match="global headers are too large"):
         entries(data + header(b"a"))
+
+
+def test_second_global_header_replaces_only_the_keywords_it_has() -> None:
+    # POSIX pax, "pax Header Block"; GNU tar forgets the first one instead.
+    data = (
+        pax({b"uid": b"7", b"mtime": b"5"}, b"g")
+        + pax({b"mtime": b"6"}, b"g")
+        + header(b"a")
+        + pax({b"uid": b""})
+        + header(b"b", uid=b"0000011\0")
+    )
+    first, second = entries(data)
+    assert (first.uid, first.mtime_ns) == (7, 6 * 10**9)
+    assert (second.uid, second.mtime_ns) == (9, 6 * 10**9)

@@ -128,3 +128,14 @@ def test_empty_tree_leaves_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "fs").mkdir()
     extract(LayerTree(), tmp_path / "tar", tmp_path / "fs")
     assert list((tmp_path / "fs").iterdir()) == []
+
+
+def test_hard_link_to_a_symlink_is_the_symlink_and_never_what_it_names(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("host")
+    data = pack(
+        Entry(b"s", "symlink", 0o777, UID, GID, linkname=os.fsencode(outside)), link(b"h", b"s")
+    )
+    target = extracted(data, tmp_path)
+    assert (target / "h").readlink() == outside
+    assert outside.stat().st_nlink == 1
