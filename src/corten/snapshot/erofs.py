@@ -91,11 +91,7 @@ class ErofsSnapshotter(StackingSnapshotter):
         """
         layers = tuple(layers)
         chains = chain_ids(layers)
-        linking = [
-            count + 1
-            for count, layer in enumerate(layers)
-            if self._holdings.layer_record(layer).links
-        ]
+        linking = [count + 1 for count, layer in enumerate(layers) if self._record(layer).links]
         least = linking[-1] if linking else 2
         for count in range(len(layers), least - 1, -1):
             if self._holdings.stacks.record(chains[count - 1]) is not None or linking[-1:] == [
@@ -105,7 +101,7 @@ class ErofsSnapshotter(StackingSnapshotter):
         else:
             return super()._stack(layers)
         before, lower = super()._stack(layers[count:])
-        if not any(self._holdings.layer_record(layer).opaque for layer in layers[count:]):
+        if not any(self._record(layer).opaque for layer in layers[count:]):
             mount = self._merged(layers[:count])
             before.append(mount)
             lower.append(mount.target)
@@ -160,7 +156,7 @@ class ErofsSnapshotter(StackingSnapshotter):
             for layer in layers:
                 if layer not in known:
                     self._verify(layer)
-                    record = self._holdings.layer_record(layer)
+                    record = self._record(layer)
                     data = (self._holdings.layer(layer) / "index").read_bytes()
                     known[layer] = Stratum(layer, IndexReader(data), record)
             merged = merge_indexes([known[layer] for layer in layers])
@@ -186,6 +182,13 @@ class ErofsSnapshotter(StackingSnapshotter):
         with locked(self._holdings.layers / ".mending"):
             if self._damage(diff_id):  # else another was faster
                 self._mend(diff_id, wrong)
+
+    def _record(self, diff_id: Digest) -> LayerRecord:
+        try:
+            return super()._record(diff_id)
+        except Corrupt:
+            self._verify(diff_id)
+        return super()._record(diff_id)
 
     def _damage(self, diff_id: Digest) -> str:
         """What is wrong with a layer's files, in a few words; empty: nothing."""

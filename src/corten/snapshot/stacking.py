@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from corten.errors import Usage
 from corten.oci.digest import Digest
 from corten.snapshot.blame import in_layer
-from corten.snapshot.holdings import Holdings
+from corten.snapshot.holdings import Holdings, LayerRecord
 from corten.snapshot.protocols import Mount, Snapshot
 from corten.snapshot.skeleton import skeleton
 from corten.snapshot.stacks import RootMetadata
@@ -80,7 +80,7 @@ class StackingSnapshotter(ABC):
 
     def complete(self, layers: Sequence[Digest]) -> None:
         """Make what layers lack that link to files below them; see `Completes`."""
-        if any(self._holdings.layer_record(layer).links for layer in layers):
+        if any(self._record(layer).links for layer in layers):
             self._stack(layers)
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
@@ -113,11 +113,15 @@ class StackingSnapshotter(ABC):
         if not self.has(diff_id):
             self._publish(tree, diff_id, tar)
 
+    def _record(self, diff_id: Digest) -> LayerRecord:
+        """What is known of a layer.  Raises: NotFound: it is not applied; Corrupt."""
+        return self._holdings.layer_record(diff_id)
+
     def _root_metadata(self, layers: Sequence[Digest]) -> RootMetadata | None:
         """What the topmost layer that speaks of the root directory says; checks that all exist."""
         found = None
         for layer in layers:
-            found = self._holdings.layer_record(layer).root or found
+            found = self._record(layer).root or found
         return found
 
     def _assemble(self, path: Path, snapshot: Snapshot) -> tuple[Mount, ...]:
@@ -141,13 +145,13 @@ class StackingSnapshotter(ABC):
             mounts, directory = self._lower(layer)
             before += mounts
             lower.append(directory)
-            if self._holdings.layer_record(layer).opaque:
+            if self._record(layer).opaque:
                 break  # overlayfs does not look for that mark on a layer's root
         return before, lower
 
     def _shows_marks(self, layers: Sequence[Digest], lower: Sequence[str]) -> bool:
         """Whether whiteouts would be seen in `lower`, which is one directory, without an overlay."""
-        return any(self._holdings.layer_record(layer).whiteouts for layer in layers)
+        return any(self._record(layer).whiteouts for layer in layers)
 
     def _assemble_readonly(
         self, path: Path, snapshot: Snapshot, before: list[Mount], lower: list[str]
