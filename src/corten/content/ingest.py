@@ -17,6 +17,7 @@ from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest, new_hasher
 from corten.system.locks import is_still, try_lock, try_own
+from corten.system.writeback import EarlyWriteback
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -47,6 +48,7 @@ class FileIngest:
         self._publish = publish
         self._algorithm = descriptor.digest.algorithm if descriptor is not None else "sha256"
         self._hasher = ThreadedHasher(self._algorithm)
+        self._writeback = EarlyWriteback(fd)
         self._doomed = False
         self._over = False
         try:
@@ -87,6 +89,7 @@ class FileIngest:
             self._undo(done)
             raise storage_error(error, "write a blob") from error
         self.offset += length
+        self._writeback.reached(self.offset)
         return length
 
     def _undo(self, done: int) -> None:
@@ -120,6 +123,7 @@ class FileIngest:
         except BaseException:
             self._leave(keep=False)
             raise
+        self._writeback.close()
         os.close(self._fd)
         return found
 
@@ -159,6 +163,7 @@ class FileIngest:
         if not keep or self._doomed or self._file.name.endswith(PRIVATE):
             with suppress(FileNotFoundError):
                 self._file.unlink()
+        self._writeback.close()
         os.close(self._fd)
 
     def __enter__(self) -> Self:
