@@ -1,11 +1,8 @@
-"""The EROFS image, read back by a second reader and by erofs-utils where they can."""
+"""The EROFS image, read back by a second reader (erofs-utils: tests/contracts/test_erofs_fsck.py)."""
 
 from __future__ import annotations
 
-import shutil
 import stat
-import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -153,17 +150,3 @@ def test_every_tree_is_read_back(files: dict[tuple[bytes, ...], bytes]) -> None:
 
 def _has_file_above(parts: tuple[bytes, ...], files: dict[tuple[bytes, ...], bytes]) -> bool:
     return any(parts[:depth] in files for depth in range(1, len(parts)))
-
-
-@pytest.mark.skipif(shutil.which("fsck.erofs") is None, reason="erofs-utils are not installed")
-def test_fsck_accepts_the_index(tmp_path: Path) -> None:
-    data = pack(file(b"d/f", b"1" * 1000), symlink(b"s", b"d"), directory(b"e"))
-    tar, index = tmp_path / "tar", tmp_path / "index"
-    tar.write_bytes(data)
-    index.write_bytes(build_index(tree_of(data), len(data)))
-    done = subprocess.run(
-        ["fsck.erofs", f"--device={tar}", index], capture_output=True, text=True, check=False
-    )
-    if "isn't supported on this platform" in done.stderr:
-        pytest.skip("this fsck.erofs does not know blocks of 512 bytes")
-    assert done.returncode == 0, done.stderr

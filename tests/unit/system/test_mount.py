@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from corten.archive.entry import Entry
 from corten.errors import (
     Conflict,
     CortenError,
@@ -18,8 +19,15 @@ from corten.errors import (
     Unavailable,
     Unsupported,
 )
+from corten.snapshot.erofs_index import build_index
+from corten.snapshot.erofs_layout import SLOTS
+from corten.snapshot.erofs_reader import IndexReader
+from corten.snapshot.feeding import read_tree
+from corten.snapshot.holdings import LayerRecord
+from corten.snapshot.merging import Stratum, merge_indexes
 from corten.system.loop import attach
 from corten.system.mount import mount, mount_error, mount_options, try_file_system, unmount
+from support.tars import pack, write_tar
 
 
 @pytest.fixture
@@ -142,3 +150,30 @@ def test_loop_device_shows_the_file_and_goes_with_its_descriptor(tmp_path: Path)
 def test_loop_device_over_nothing_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="missing"):
         attach(str(tmp_path / "missing"))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["a,b", "a:b", "with space", "/".join(["long" * 20] * 5)])
+def test_erofs_takes_any_path_and_any_number_of_devices(
+    name: str, target: Path, tmp_path: Path
+) -> None:
+
+    place = tmp_path / name
+    place.mkdir(parents=True)
+    layers, tars = [], {}
+    for number in range(SLOTS):
+        data = pack((Entry(b"f%d" % number, size=3), b"%03d" % number))
+        diff_id, tar = write_tar(place / f"{number}.tar", data)
+        tars[diff_id] = tar
+        reader = IndexReader(build_index(read_tree(tar), len(data)))
+        layers.append(Stratum(diff_id, reader, LayerRecord("erofs", data_size=len(data))))
+    merged = merge_indexes(layers)
+    index = place / "index"
+    index.write_bytes(merged.image)
+    devices = [f"device={tars[device]}" for device in merged.devices]
+    mount_options("erofs", str(index), str(target), ("ro", *devices))
+    try:
+        for number in range(SLOTS):
+            assert (target / f"f{number}").read_bytes() == b"%03d" % number
+    finally:
+        unmount(str(target))
