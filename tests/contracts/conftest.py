@@ -22,6 +22,6 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     place.mkdir()
     mount("tmpfs", str(place), "tmpfs")
     try:
-        yield Bench(driver, place)
+        yield Bench(driver, place, loop=True)
     finally:
         unmount(str(place), detach=True)

@@ -17,9 +17,11 @@ from support.tars import Look, look, write_tar
 class Bench:
     """A snapshotter in a directory of its own, and shorthand to fill and look at it."""
 
-    def __init__(self, driver: str, directory: Path) -> None:
+    def __init__(self, driver: str, directory: Path, *, loop: bool = False) -> None:
         self.driver = driver
+        self.loop = loop
         self.directory = directory
+        directory.mkdir(exist_ok=True)
         self.root = directory / "root"
         self.snapshotter: Snapshotter = choose(self.root, driver)
         self._count = 0
