@@ -47,9 +47,22 @@ def test_the_corpus_is_large() -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "add"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_layer_given_to_the_driver(name: str, driver: str, grounds: dict[str, Ground]) -> None:
+    case = PLAIN[name]
+    _try(case, case.by(driver), "driver", grounds[driver])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("name", EVERY)
-def test_layer(name: str, way: str, driver: str, grounds: dict[str, Ground]) -> None:
+def test_layer_that_is_pulled(name: str, driver: str, grounds: dict[str, Ground]) -> None:
+    case = EVERY[name]
+    _try(case, case.by(driver), "pull", grounds[driver])
+
+
+@pytest.mark.parametrize(("way", "driver"), [("load", "erofs"), ("load-layout", "overlay")])
+@pytest.mark.parametrize("name", EVERY)
+def test_layer_that_is_loaded(name: str, way: str, driver: str, grounds: dict[str, Ground]) -> None:
     case = EVERY[name]
     _try(case, case.by(driver), way, grounds[driver])
 

@@ -339,6 +339,8 @@ class LayerTree:
             raw = key.encode("utf-8", "surrogateescape")
             if key.startswith(_OVERLAY_PRIVATE) or not _keepable(key):
                 continue
+            if key.startswith("user.") and entry.kind not in ("file", "directory"):
+                continue  # Linux keeps such for no others (xattr(7))
             if len(raw) > NAME_MAX or len(value) > XATTR_VALUE_MAX or b"\0" in raw:
                 raise Invalid(f"{show(entry.name)}: the attribute {show(raw)} is too large")
             kept[key] = value

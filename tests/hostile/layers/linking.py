@@ -18,6 +18,11 @@ def _one_file(tree: Path) -> None:
     assert (tree / "a").read_bytes() == b"x"
 
 
+def _two_symlinks(tree: Path) -> None:
+    assert (tree / "h").is_symlink()
+    assert (tree / "h").lstat().st_ino == (tree / "s").lstat().st_ino
+
+
 CASES = (
     Case(
         "file through an absolute symlink",
@@ -209,7 +214,17 @@ CASES = (
         always(pack(file(b"a", b"x"), link(b"a", b"a"))),
         has(b"a", holds=_one_file),
     ),
-    Case("hard link to itself, which is not there", always(pack(link(b"a", b"a"))), Rejected("a")),
+    Case(
+        "hard link to itself, which is not there",
+        always(pack(link(b"a", b"a"))),
+        has(),  # what a lower layer has there stays
+        added=Rejected("a links to what is not there"),
+    ),
+    Case(
+        "hard link to a symlink to a file of the host",
+        lambda aim: pack(symlink(b"s", aim + b"/file"), link(b"h", b"s")),
+        has(b"s", b"h", holds=_two_symlinks),
+    ),
     Case(
         "hard links in a circle",
         always(pack(link(b"a", b"b"), link(b"b", b"c"), link(b"c", b"a"))),

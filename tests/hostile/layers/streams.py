@@ -21,6 +21,8 @@ _HALVES = (_PLAIN[:5000], _PLAIN[5000:])
 _DAMAGED = Rejected("gzip data", Corrupt)
 _ZSTD = zstandard.ZstdCompressor(write_checksum=True).compress(_PLAIN)
 _DAMAGED_ZSTD = Rejected("zstd data", Corrupt)
+_COPIED = Copied()
+"""ADD: what cannot be inflated as far as a first header is no archive, but a file like any other."""
 _CLIMBING = gzip.compress(pack(file(b"../../canary/file", b"evil")), mtime=0)
 
 
@@ -62,7 +64,7 @@ CASES = (
         "gzip cut in the header",
         always(_GZIP[:7]),
         Rejected("gzip data ends in the middle", Corrupt),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "gzip cut in the data",
@@ -70,15 +72,15 @@ CASES = (
         Rejected("gzip data ends", Corrupt),
     ),
     Case("gzip cut in the trailer", always(_GZIP[:-3]), Rejected("gzip data ends", Corrupt)),
-    Case("gzip with a wrong checksum", always(_flipped(_GZIP, -7)), _DAMAGED),
-    Case("gzip with a wrong length", always(_flipped(_GZIP, -2)), _DAMAGED),
+    Case("gzip with a wrong checksum", always(_flipped(_GZIP, -7)), _DAMAGED, added=_COPIED),
+    Case("gzip with a wrong length", always(_flipped(_GZIP, -2)), _DAMAGED, added=_COPIED),
     Case(
         "gzip with damaged data",
         always(_GZIP[:40] + bytes([255] * 200) + _GZIP[240:]),
         _DAMAGED,
-        added=Rejected("gzip data", Corrupt),
+        added=_COPIED,
     ),
-    Case("gzip of an unknown method", always(_flipped(_GZIP, 2)), _DAMAGED, added=Copied()),
+    Case("gzip of an unknown method", always(_flipped(_GZIP, 2)), _DAMAGED, added=_COPIED),
     Case(
         "gzip members one behind another",
         always(b"".join(gzip.compress(h) for h in _HALVES)),
@@ -119,50 +121,50 @@ CASES = (
         "gzip header with a name of 2 MiB",
         always(gzip_header(8, b"n" * (2 << 20) + b"\0")),
         _BOTH,
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "gzip header with an endless comment",
         always(gzip_header(16, b"n" * (1 << 20))[: 1 << 20]),
         Rejected("gzip data", Corrupt),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "gzip in gzip",
         always(gzip.compress(_CLIMBING)),
         Rejected("malformed tar|ends in the middle"),
-        added=Copied(),
+        added=_COPIED,
     ),
-    Case("gzip of nothing", always(gzip.compress(b"")), has(), added=Copied()),
+    Case("gzip of nothing", always(gzip.compress(b"")), has(), added=_COPIED),
     Case(
         "gzip magic and nothing more",
         always(b"\x1f\x8b"),
         Rejected("gzip data ends", Corrupt),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "zstd window of 2^31",
         always(_zstd_window(31)),
         Rejected("zstd data", Corrupt),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "zstd window of 2^41",
         always(_zstd_window(41)),
         Rejected("zstd data", Corrupt),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case("zstd window of 2^27", always(_zstd_window(27)), _BOTH),
-    Case("zstd cut in the data", always(_ZSTD[:-50]), _DAMAGED_ZSTD),
+    Case("zstd cut in the data", always(_ZSTD[:-50]), _DAMAGED_ZSTD, added=_COPIED),
     Case("zstd cut in the checksum", always(_ZSTD[:-2]), _DAMAGED_ZSTD),
-    Case("zstd with a wrong checksum", always(_flipped(_ZSTD, -1)), _DAMAGED_ZSTD),
+    Case("zstd with a wrong checksum", always(_flipped(_ZSTD, -1)), _DAMAGED_ZSTD, added=_COPIED),
     Case(
         "zstd that needs a dictionary",
         always(b"\x28\xb5\x2f\xfd\x03\x00\x01\x02\x03\x04" + bytes(20)),
         _DAMAGED_ZSTD,
-        added=Copied(),
+        added=_COPIED,
     ),
-    Case("zstd with garbage behind", always(_ZSTD + b"garbage" * 10), _DAMAGED_ZSTD),
+    Case("zstd with garbage behind", always(_ZSTD + b"garbage" * 10), _DAMAGED_ZSTD, added=_COPIED),
     Case(
         "zstd frames one behind another",
         always(b"".join(zstandard.ZstdCompressor().compress(h) for h in _HALVES)),
@@ -177,13 +179,13 @@ CASES = (
         "skippable frames and nothing else",
         always(_skippable(9, b"../canary") * 50),
         has(),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "skippable frame of 4 GiB",
         always(_skippable(0xFFFFFFFF, b"cut") + _ZSTD),
         _DAMAGED_ZSTD,
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "forty thousand empty zstd frames",
@@ -194,20 +196,20 @@ CASES = (
         "unknown compression",
         always(b"\x04\x22\x4d\x18" + _PLAIN),
         Rejected("malformed tar"),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "compress of old",
         always(b"\x1f\x9d\x90" + _PLAIN),
         Rejected("malformed tar"),
-        added=Copied(),
+        added=_COPIED,
     ),
-    Case("zip", always(_zip()), Rejected("malformed tar"), added=Copied()),
+    Case("zip", always(_zip()), Rejected("malformed tar"), added=_COPIED),
     Case(
         "zlib without gzip",
         always(zlib.compress(_PLAIN)),
         Rejected("malformed tar|ends in the middle"),
-        added=Copied(),
+        added=_COPIED,
     ),
     Case(
         "xz cut",
@@ -219,8 +221,8 @@ CASES = (
         "bzip2 cut",
         always(bz2.compress(_PLAIN)[:-20]),
         Rejected("bzip2 data|compressed by bzip2", CortenError),
-        added=Rejected("bzip2 data", Corrupt),
+        added=_COPIED,
     ),
-    Case("nothing", always(b""), has(), added=Copied()),
-    Case("one byte", always(b"x"), Rejected("ends in the middle", Invalid), added=Copied()),
+    Case("nothing", always(b""), has(), added=_COPIED),
+    Case("one byte", always(b"x"), Rejected("ends in the middle", Invalid), added=_COPIED),
 )
