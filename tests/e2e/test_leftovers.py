@@ -7,10 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from corten.config.settings import Settings
+from corten.engine.containers import create
+from corten.engine.creation import ContainerOptions
+from corten.engine.host import Host
+from corten.engine.images import remove
+from corten.engine.lookup import LayerMissing, find_image, image_for, prepare
+from corten.engine.system import collect
+from corten.errors import NotFound
+from corten.events.job import Job
 from support import busybox
 from support.commands import corten, environment
 
@@ -113,3 +123,54 @@ def test_an_image_that_is_not_here_is_said_to_be_not_here(root: Path) -> None:
     done = corten("run", "127.0.0.1:1/no/such", root=root)
     assert done.returncode == 125
     assert "no image '127.0.0.1:1/no/such' here, and it cannot be pulled" in done.stderr
+
+
+@pytest.fixture
+def host(root: Path) -> Iterator[Host]:
+    with Host(Settings(root)) as made:
+        yield made
+
+
+def test_a_snapshot_whose_container_was_never_made_goes(host: Host) -> None:
+    layers = find_image(host, "busybox").config.diff_ids
+    host.snapshotter.prepare("a" * 64, layers)
+    with host.store.lease():
+        collect(host)
+        assert [s.key for s in host.snapshotter.walk()] == ["a" * 64]
+    collect(host)
+    assert list(host.snapshotter.walk()) == []
+
+
+def test_a_container_keeps_its_snapshot(host: Host) -> None:
+    made = create(host, ContainerOptions(image="busybox"), Job())
+    collect(host, grace=0)
+    assert [s.key for s in host.snapshotter.walk()] == [made.snapshot]
+
+
+def test_an_image_that_was_looked_up_is_there_until_its_container_is(host: Host) -> None:
+    """Removed and collected between the look at the image and the container: it works all the same."""
+    old = time.time() - 7 * 24 * 3600
+    for file in (host.root / "content" / "blobs").glob("*/*"):
+        os.utime(file, (old, old))
+    for record in (host.root / "layers").glob("*/*/layer.json"):
+        os.utime(record, (old, old))
+    other = Host(host.settings)
+    with host.store.lease(), other:
+        image = image_for(host, "busybox", Job(), pull="never")
+        remove(other, "busybox", force=True, prune=False)
+        collect(other, grace=0, cache=True)
+        # As by a collection that looked at everything before the lease was there.
+        other.snapshotter.prune(())
+        prepare(host, "b" * 64, image, Job())
+        host.snapshotter.remove("b" * 64)
+        with pytest.raises(NotFound, match="busybox"):
+            image_for(other, "busybox", Job(), pull="never")
+    collect(host, grace=0, cache=True)
+    assert list(host.store.walk()) == []
+
+
+def test_an_image_that_lacks_a_layer_is_said_to(host: Host) -> None:
+    for diff_id in find_image(host, "busybox").config.diff_ids:
+        host.store.blobs.delete(diff_id)
+    with pytest.raises(LayerMissing, match="of the image is not here"):
+        image_for(host, "busybox", Job(), pull="never")

@@ -1,8 +1,8 @@
 """The console script.  Start-up is a feature: hot commands run without the command line frame.
 
 Plain forms of ``corten images`` are recognised by a few lines of Python and answered with
-nothing but SQLite, plain forms of ``corten run`` by :mod:`corten.cli.quick_run`; everything
-else, ``--help`` and errors too, goes to :mod:`corten.cli.main`.  Both ways end in the same
+nothing but SQLite, plain forms of ``corten run`` and ``corten rmi`` by :mod:`corten.cli.quick_run`
+and :mod:`corten.cli.quick_rmi`; everything else, ``--help`` and errors too, goes to :mod:`corten.cli.main`.  Both ways end in the same
 functions.  Measured: the frame (click, …) costs some 30 ms of CPU, the bare listing 10.
 """
 
@@ -50,6 +50,12 @@ def _run(arguments: list[str]) -> int:
             wanted = parse_run(arguments)
             if wanted is not None:
                 return run_quickly(wanted)
+        if "rmi" in arguments:
+            from corten.cli.quick_rmi import parse_rmi, remove_quickly
+
+            removal = parse_rmi(arguments)
+            if removal is not None:
+                return remove_quickly(removal)
     from corten.cli.main import main as complete_main
 
     return complete_main(arguments)

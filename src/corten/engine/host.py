@@ -14,6 +14,7 @@ from corten.oci.platform import Platform, normalized
 
 if TYPE_CHECKING:
     from corten.content.local import LocalStore
+    from corten.runtime.containers import ContainerStore
     from corten.runtime.crun import CrunExecutor
     from corten.runtime.host import Runtime
     from corten.snapshot.protocols import Snapshotter
@@ -59,6 +60,13 @@ class Host(msgspec.Struct, frozen=True, dict=True):
         from corten.runtime.host import Runtime
 
         return Runtime(self.root)
+
+    @property
+    def containers(self) -> ContainerStore:
+        """What containers there are, without what it takes to run one."""
+        from corten.runtime.containers import ContainerStore
+
+        return ContainerStore(self.root)
 
     @cached_property
     def executor(self) -> CrunExecutor:

@@ -141,16 +141,16 @@ def _familiar(name: str) -> str:
 
 
 def _used_by(host: Host, image_id: Digest) -> list[str]:
-    return [r.name for r in host.runtime.containers.walk() if r.image_id == image_id]
+    return [r.name for r in host.containers.walk() if r.image_id == image_id]
 
 
 def _refuse_if_used(host: Host, image_id: Digest, text: str, *, force: bool) -> None:
-    from corten.runtime import lifecycle
-    from corten.runtime.state import Status
-
-    for record in host.runtime.containers.walk():
+    for record in host.containers.walk():
         if record.image_id != image_id:
             continue
+        from corten.runtime import lifecycle
+        from corten.runtime.state import Status
+
         running = lifecycle.state(host.runtime, record).status is Status.RUNNING
         if running or not force:
             state = "running" if running else "stopped"

@@ -38,7 +38,7 @@ def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> C
 
 def _roots(host: Host, *, forget: bool) -> Iterator[Digest]:
     """What containers are made of, and the results in the build cache unless it is to `forget` them."""
-    for record in host.runtime.containers.walk():
+    for record in host.containers.walk():
         if record.manifest:
             yield Digest(record.manifest)
     folder = host.root / "cache"
@@ -57,18 +57,24 @@ def reclaim(host: Host) -> int:
     Returns how many such things there were.  What living commands use is not touched: those
     hold a lease, and containers have records.
     """
-    from corten.runtime.lifecycle import settle_all
     from corten.snapshot.removal import remove_tree
 
-    count = settle_all(host.runtime) + host.executor.sweep()
+    count = 0
+    # Most roots have neither: then what sees to them need not be imported.
+    if any(host.containers.walk()):
+        from corten.runtime.lifecycle import settle_all
+
+        count += settle_all(host.runtime)
+    if any(host.root.glob("run/steps/*")) or any(host.root.glob("run/*/.*")):
+        count += host.executor.sweep()
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
     snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
     scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*")]
-    remains = host.runtime.containers.remains()
+    remains = host.containers.remains()
     if host.store.leases.oldest() is not None:
         return count
     # Asked for last: a container's record is there before the lease it was made under ends.
-    known = {record.snapshot for record in host.runtime.containers.walk()}
+    known = {record.snapshot for record in host.containers.walk()}
     for key in snapshots:
         if key not in known:
             host.snapshotter.remove(key)
@@ -76,7 +82,7 @@ def reclaim(host: Host) -> int:
     for folder in scratch:
         remove_tree(folder)
         count += 1
-    return count + host.runtime.containers.sweep(remains)
+    return count + host.containers.sweep(remains)
 
 
 def _prune_all(host: Host) -> Callable[[Collection[Digest], float], int]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,36 @@ def test_what_a_pull_asked_for_during_its_lease_stays(store: LocalStore) -> None
         assert all(other.has(d) for d in _parts(image))
         assert collect(store, grace=-1).blobs == 0
     assert collect(store, grace=-1).blobs == 3
+
+
+def test_what_is_used_under_a_lease_that_begins_while_collecting_stays(store: LocalStore) -> None:
+    image = plain_image(store, b"x")
+    _age(store)
+
+    def roots() -> Iterator[Digest]:
+        """Asked for when the leases were looked at: this one was not seen."""
+        with LocalStore(store.root, AMD64) as other, other.lease():
+            assert all(other.has(d) for d in _parts(image))
+        yield from ()
+
+    assert collect(store, roots(), grace=0).blobs == 0
+    assert all(_there(store, *_parts(image)))
+
+
+def test_two_collections_at_once_do_not_stumble_over_each_other(store: LocalStore) -> None:
+    images = [plain_image(store, b"%d" % number) for number in range(60)]
+    _age(store)
+    together = threading.Barrier(3)
+
+    def work() -> int:
+        with LocalStore(store.root, AMD64) as other:
+            together.wait(20)
+            return collect(other).blobs
+
+    with ThreadPoolExecutor(3) as pool:
+        done = [each.result(60) for each in [pool.submit(work) for _ in range(3)]]
+    assert sum(done) == sum(len(_parts(image)) for image in images)
+    assert list(store.walk()) == []
 
 
 def test_what_is_read_during_a_lease_stays(store: LocalStore) -> None:

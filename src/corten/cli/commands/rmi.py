@@ -8,6 +8,7 @@ from corten.cli.each import for_each
 from corten.cli.frame import command as define
 from corten.cli.frame import host
 from corten.cli.params import ImageName
+from corten.cli.removing import remove_image
 
 
 @define("rmi", examples="corten rmi example/hello:v1\ncorten rmi -f ab12cd34ef56")
@@ -22,11 +23,4 @@ def command(names: tuple[str, ...], force: bool, no_prune: bool) -> int:
     A name is taken away; the image goes with its last name, and with it all content that
     nothing else needs.
     """
-    from corten.engine import images
-
-    def act(name: str) -> str:
-        removed = images.remove(host(), name, force=force, prune=not no_prune)
-        lines = [f"Untagged: {name}" for name in removed.untagged]
-        return "\n".join(lines + [f"Deleted: {digest}" for digest in removed.deleted])
-
-    return for_each(names, act)
+    return for_each(names, lambda name: remove_image(host(), name, force=force, prune=not no_prune))
