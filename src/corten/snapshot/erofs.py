@@ -23,7 +23,7 @@ from corten.snapshot.erofs_layout import SLOTS
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.protocols import Mount
 from corten.snapshot.stacking import StackingSnapshotter, root_metadata
-from corten.snapshot.stacks import StackRecord, chain_ids
+from corten.snapshot.stacks import RootMetadata, StackRecord, chain_ids
 from corten.snapshot.tree import LayerTree
 from corten.system.locks import locked
 
@@ -91,6 +91,9 @@ class ErofsSnapshotter(StackingSnapshotter):
         """
         layers = tuple(layers)
         chains = chain_ids(layers)
+        if layers and self._holdings.stacks.record(chains[-1]) is not None:
+            mount = self._merged(layers)
+            return [mount], [mount.target]
         linking = [count + 1 for count, layer in enumerate(layers) if self._record(layer).links]
         least = linking[-1] if linking else 2
         for count in range(len(layers), least - 1, -1):
@@ -106,6 +109,14 @@ class ErofsSnapshotter(StackingSnapshotter):
             before.append(mount)
             lower.append(mount.target)
         return before, lower
+
+    def _root_metadata(self, layers: Sequence[Digest]) -> RootMetadata | None:
+        """As `StackingSnapshotter._root_metadata`, without a look at every layer if they are merged."""
+        if layers and all(map(self.has, layers)):
+            record = self._holdings.stacks.record(chain_ids(layers)[-1])
+            if record is not None:
+                return record.root
+        return super()._root_metadata(layers)
 
     def _shows_marks(self, layers: Sequence[Digest], lower: Sequence[str]) -> bool:
         return not lower[0].startswith(str(self._holdings.stacks.path)) and super()._shows_marks(
@@ -165,6 +176,7 @@ class ErofsSnapshotter(StackingSnapshotter):
                 hashlib.sha256(merged.image).hexdigest(),
                 tuple(str.__str__(device) for device in merged.devices),
                 tuple(known[device].record.data_size for device in merged.devices),
+                super()._root_metadata(layers),
             )
             with self._holdings.stacks.draft() as draft:
                 (draft / "index").write_bytes(merged.image)

@@ -34,13 +34,15 @@ class StackRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What ``stack.json`` says: the layers, lowest first.
 
     Of a merged index: ``checksum`` is its SHA-256, ``devices`` the layers whose data it
-    points into, in order, ``sizes`` how large these are, in bytes.
+    points into, in order, ``sizes`` how large these are, in bytes, ``root`` what the
+    topmost layer that speaks of it says of the root directory.
     """
 
     layers: tuple[str, ...]
     checksum: str = ""
     devices: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
+    root: RootMetadata | None = None
 
 
 class StackHoldings:
