@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -179,7 +180,7 @@ def test_sparse_files_as_gnu_tar_writes_them(options: list[str], bench: Bench) -
                 out.seek(number * 40_960 + (0 if name == "start" else 8192))
                 out.write(b"%d" % number * 1000)
             out.truncate(4_000_000)
-    command = ["tar", "-c", "-S", *options, "-C", source, "."]
+    command = ["tar", "-c", "-S", *options, "-C", str(source), "."]
     data = subprocess.run(command, check=True, capture_output=True).stdout
     assert len(data) < 1_500_000
     same(bench, data)
@@ -263,7 +264,7 @@ def layers(draw: st.DrawFn) -> list[Entry | tuple[Entry, bytes]]:
     folders, leaves = [b""], list[bytes]()
     for _ in range(draw(st.integers(1, 14))):
         kind = draw(st.sampled_from(["file", "file", "directory", "symlink", "link", "fifo"]))
-        meta = {
+        meta: dict[str, Any] = {
             "uid": draw(st.sampled_from([0, 1000, 65536])),
             "mode": draw(st.integers(0, 0o7777)),
             "mtime_ns": draw(st.integers(0, 2**31)) * 10**9
@@ -306,7 +307,7 @@ def test_generated_layers(
         gnu_tar(pack(*members), tree)
         names = sorted(path.name for path in tree.iterdir())
         more = ["--xattrs"] if form == "pax" else []
-        command = ["tar", "-c", f"--format={form}", *more, "-C", tree, "--", *names]
+        command = ["tar", "-c", f"--format={form}", *more, "-C", str(tree), "--", *names]
         written = subprocess.run(command, check=False, capture_output=True)
     if names and not written.stderr:  # v7 and ustar cannot say everything
         same(bench, written.stdout)

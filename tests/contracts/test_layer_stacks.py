@@ -33,8 +33,9 @@ def names(seen: dict[bytes, Look]) -> set[bytes]:
 @pytest.mark.parametrize("order", range(6))
 def test_opaque_directory_hides_only_what_is_below_in_every_order(order: int, bench: Bench) -> None:
     members = (directory(b"d", 0o700), file(b"d/new", b"n"), file(b"d/.wh..wh..opq"))
-    chosen = list(itertools.permutations(members))[order]
-    below, above = bench.layer(pack(*BELOW)), bench.layer(pack(*chosen))
+    chosen = list(itertools.permutations(range(3)))[order]
+    below = bench.layer(pack(*BELOW))
+    above = bench.layer(pack(*(members[number] for number in chosen)))
     seen = bench.look(below, above)
     assert names(seen) == {b"d", b"d/new", b"f", b"s"}
     assert seen[b"d"][1] == 0o700

@@ -61,9 +61,9 @@ def gnu_tar(tar: bytes | Path, place: Path) -> None:
     command = ["tar", "-x", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-p"]
     command.append("--delay-directory-restore")  # else later members change their times
     if isinstance(tar, Path):
-        subprocess.run([*command, "-C", place, "-f", tar], check=True)
+        subprocess.run([*command, "-C", str(place), "-f", str(tar)], check=True)
     else:
-        subprocess.run([*command, "-C", place], input=tar, check=True)
+        subprocess.run([*command, "-C", str(place)], input=tar, check=True)
 
 
 def extracted(data: bytes | Path, place: Path) -> dict[bytes, Look]:
