@@ -47,7 +47,7 @@ class Inputs(NamedTuple):
 def inputs(scratch: Path, base: str) -> Iterator[Inputs]:
     """All inputs, on a disk of their own, with both registries running."""
     with contextlib.ExitStack() as stack:
-        disk = stack.enter_context(fresh_disk(scratch / "layers-inputs.img", 6))
+        disk = stack.enter_context(fresh_disk(scratch / "layers-inputs.img", 9))
         host = stack.enter_context(registry(disk / "registry", PORT, counting=True))
         server = stack.enter_context(our_registry(disk / "corten-registry", PORT + 1))
         say("making a tree of 40,000 files")
