@@ -150,7 +150,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         image = memory / "ext4"
         with image.open("wb") as opened:
-            opened.truncate(2**30)
+            opened.truncate(3 * 2**30)
         subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", image], check=True)
         subprocess.run(["mount", "-o", "loop", image, place], check=True)
         try:
@@ -161,11 +161,19 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         unmount(str(memory), detach=True)
 
 
+@contextmanager
+def _room(disk: Path) -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(dir=disk))
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+
+
 @pytest.fixture
 def place(disk: Path) -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(dir=disk))
-    yield path
-    remove_tree(path)
+    with _room(disk) as path:
+        yield path
 
 
 @pytest.fixture(params=["erofs", "overlay"])
@@ -179,12 +187,11 @@ def store(request: pytest.FixtureRequest, place: Path) -> Store:
 def test_applied_diff_gives_the_changed_tree(
     driver: str, disk: Path, rounds: list[list[Change]]
 ) -> None:
-    place = Path(tempfile.mkdtemp(dir=disk))
-    store = Store(driver, place)
-    layers = [store.layer(BASE)]
-    for wanted in rounds:
-        store.round(layers, partial(make_changes, wanted=wanted, skip=SKELETON))
-    remove_tree(place)
+    with _room(disk) as place:
+        store = Store(driver, place)
+        layers = [store.layer(BASE)]
+        for wanted in rounds:
+            store.round(layers, partial(make_changes, wanted=wanted, skip=SKELETON))
 
 
 def _dated(upper: Path) -> None:
@@ -206,17 +213,16 @@ def _dated(upper: Path) -> None:
 @settings(max_examples=20, deadline=None)
 @given(changes)
 def test_both_drivers_give_the_same_bytes(disk: Path, wanted: list[Change]) -> None:
-    place = Path(tempfile.mkdtemp(dir=disk))
-    found = []
-    for driver in ("erofs", "overlay"):
-        (place / driver).mkdir()
-        store = Store(driver, place / driver)
-        with store.changing([store.layer(BASE)]) as (key, tree):
-            make_changes(tree, wanted, SKELETON)
-        _dated(place / driver / "root/snapshots" / key / "upper")
-        found.append(store.diff(key))
+    with _room(disk) as place:
+        found = []
+        for driver in ("erofs", "overlay"):
+            (place / driver).mkdir()
+            store = Store(driver, place / driver)
+            with store.changing([store.layer(BASE)]) as (key, tree):
+                make_changes(tree, wanted, SKELETON)
+            _dated(place / driver / "root/snapshots" / key / "upper")
+            found.append(store.diff(key))
     assert found[0] == found[1]
-    remove_tree(place)
 
 
 def _grow(root: Path, order: random.Random) -> None:
