@@ -18,3 +18,14 @@ class ForeignLink(msgspec.Struct, frozen=True, array_like=True, order=True, gc=F
 
     name: bytes
     target: bytes
+
+
+def confined(parts: list[bytes]) -> list[bytes]:
+    """`parts` without ``.`` and ``..``; above the root is the root."""
+    kept: list[bytes] = []
+    for part in parts:
+        if part == b"..":
+            del kept[-1:]
+        elif part not in (b"", b"."):
+            kept.append(part)
+    return kept

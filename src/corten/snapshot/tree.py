@@ -21,7 +21,7 @@ import msgspec
 
 from corten.archive.entry import NO_XATTRS, Entry, show
 from corten.errors import Invalid, Unsupported
-from corten.snapshot.links import MAX_LINKS, ForeignLink
+from corten.snapshot.links import MAX_LINKS, ForeignLink, confined
 
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_MARK = b".wh..wh..opq"
@@ -312,7 +312,7 @@ class LayerTree:
                 if not create:
                     if child is not None:
                         raise _no_target(entry)
-                    return stack, _cleaned([*path, part, *reversed(todo)]), False
+                    return stack, confined([*path, part, *reversed(todo)]), False
                 child = Node(_PARENT, 0, {}, opaque=child is not None)
                 children[part] = child
                 self.members += 1
@@ -365,17 +365,6 @@ def _no_target(entry: Entry) -> Invalid:
         f"{show(entry.name)} is a hard link to {show(entry.linkname)}, "
         "which the layer has removed before it"
     )
-
-
-def _cleaned(parts: list[bytes]) -> list[bytes]:
-    """`parts` without ``.`` and ``..``; above the root is the root."""
-    kept: list[bytes] = []
-    for part in parts:
-        if part == b"..":
-            del kept[-1:]
-        elif part not in (b"", b"."):
-            kept.append(part)
-    return kept
 
 
 def _check_part(part: bytes, entry: Entry) -> None:
