@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from corten.content.memory import MemoryStore
+from corten.content.protocols import PIECE
 from corten.oci import media
 from support.commands import COMMAND, corten, environment
 from support.contents import PlainImage, plain_image, read_all
@@ -30,13 +32,18 @@ _RANGE = re.compile(r"bytes=(\d+)-")
 
 
 class SlowRegistry:
-    """Gives one image, piece by piece, and notes which blobs were asked for from where."""
+    """Gives one image, piece by piece, and notes which blobs were asked for from where.
+
+    While `gate` is not set it stops in the middle of each blob.
+    """
 
     def __init__(self) -> None:
         self.store = MemoryStore()
         contents = [os.urandom(SIZE) for _ in range(LAYERS)]
         self.image: PlainImage = plain_image(self.store, *contents)
         self.fetched: list[tuple[str, int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
         blobs = (self.image.config, *self.image.layers)
         self.blobs = {str(d.digest): read_all(self.store, d) for d in blobs}
         self.server = ScriptedServer(self._answer)
@@ -62,6 +69,8 @@ class SlowRegistry:
         yield _head("206 Partial Content" if wanted else "200 OK", len(rest), content_range)
         step = max(len(data) // PIECES, 1)
         for at in range(0, len(rest), step):
+            if at > len(rest) // 2:
+                self.gate.wait(60)
             yield rest[at : at + step]
             time.sleep(PAUSE)
 
@@ -76,6 +85,7 @@ def _head(status: str, length: int, more: str = "") -> bytes:
 def registry() -> Iterator[SlowRegistry]:
     made = SlowRegistry()
     yield made
+    made.gate.set()
     made.server.close()
 
 
@@ -88,6 +98,17 @@ def start_pull(root: Path, name: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def read_until_it_waits(pull: subprocess.Popen[str]) -> str:
+    """What it says up to the step ``wait``."""
+    assert pull.stderr is not None
+    said = ""
+    for line in pull.stderr:
+        said += line
+        if json.loads(line).get("kind") == "wait":
+            return said
+    raise AssertionError(f"it did not wait: {said}")
 
 
 def events(said: str) -> list[dict[str, object]]:
@@ -157,21 +178,24 @@ def test_when_the_fetcher_is_killed_who_waits_goes_on_from_where_it_stopped(
 ) -> None:
     root = tmp_path / "root"
     ingest = root / "content" / "ingest"
+    registry.gate.clear()
     first = start_pull(root, registry.name)
     second = None
     try:
-        halfway = len(registry.blobs[str(registry.image.layers[0].digest)]) // 2
 
-        def is_halfway() -> bool:
+        def has_begun() -> bool:
             sizes = [p.stat().st_size for p in ingest.glob("*.part")] if ingest.is_dir() else []
-            return sum(size >= halfway for size in sizes) >= 2
+            return sum(size >= PIECE for size in sizes) >= 2
 
-        wait_until(lambda: len(registry.fetched) >= 2, "nothing was asked for")
+        wait_until(has_begun, "nothing came")
         second = start_pull(root, registry.name)
-        wait_until(is_halfway, "nothing came")
+        said = read_until_it_waits(second)
         first.kill()
         first.wait()
-        _, said = second.communicate(timeout=120)
+        registry.gate.set()
+        assert second.stderr is not None
+        said += second.stderr.read()  # not `communicate`, which forgets what the loop read ahead
+        second.wait(120)
     finally:
         for pull in (first, second):
             if pull is not None:
@@ -179,9 +203,9 @@ def test_when_the_fetcher_is_killed_who_waits_goes_on_from_where_it_stopped(
                 pull.communicate()
     assert second.returncode == 0, said
     later = [(digest, begin) for digest, begin in registry.fetched if begin]
-    assert sum(begin >= halfway for _, begin in later) >= 2
+    assert sum(begin >= PIECE for _, begin in later) >= 2
     assert all(begin < len(registry.blobs[digest]) for digest, begin in later)
-    assert "wait" in kinds(said)
+    assert kinds(said)["wait"]
     # The dead one's lease goes with the next collection.
     assert corten("gc", root=root).returncode == 0
     check_store(root, registry.image)
@@ -194,18 +218,17 @@ def test_who_waits_can_be_interrupted_and_the_other_goes_on(
     registry: SlowRegistry, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
+    registry.gate.clear()
     first = start_pull(root, registry.name)
     wait_until(lambda: len(registry.fetched) >= 4, "nothing was asked for")
     second = start_pull(root, registry.name)
     try:
-        assert second.stderr is not None
-        for line in second.stderr:
-            if json.loads(line).get("kind") == "wait":
-                break
+        read_until_it_waits(second)
         begin = time.monotonic()
         second.terminate()
         second.communicate(timeout=30)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 10
+        registry.gate.set()
         _, said = first.communicate(timeout=120)
     finally:
         for pull in (first, second):
