@@ -49,9 +49,8 @@ class Warned(msgspec.Struct, frozen=True):
 class Finished(msgspec.Struct, frozen=True):
     """The step ended.
 
-    ``status`` is one of ``done``, ``cached`` (nothing had to be done), ``failed``
-    and ``cancelled``; ``detail`` is a short text for people (a digest, an error);
-    ``seconds`` is wall time.
+    ``status`` is one of `STATUSES`; ``detail`` is a short text for people (a digest,
+    an error); ``seconds`` is wall time.
     """
 
     id: str
@@ -59,5 +58,9 @@ class Finished(msgspec.Struct, frozen=True):
     detail: str = ""
     seconds: float = 0.0
 
+
+STATUSES = ("done", "cached", "mounted", "failed", "cancelled")
+"""How steps end.  ``cached``: nothing had to be done; ``mounted``: a registry had the blob in
+another repository, so no bytes moved."""
 
 Event = Started | Progress | Output | Warned | Finished

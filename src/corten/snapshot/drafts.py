@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ DRAFT = ".new-"
 """What names of directories that are being made begin with."""
 DOOMED = ".old-"
 """What names of directories that are going away begin with."""
+UNFINISHED_AGE = 60.0
+"""Seconds after which a file that nobody locks, and that was never finished, is nobody's."""
 
 
 @contextmanager
@@ -85,14 +89,16 @@ def remove_whole(path: Path) -> None:
 
 
 def sweep(directory: Path) -> None:
-    """Remove drafts and doomed directories that nobody holds any more."""
+    """Remove drafts and doomed directories that nobody holds any more, and unfinished files."""
     if not directory.is_dir():
         return
     for path in directory.iterdir():
-        if path.name.startswith((DRAFT, DOOMED)):
+        if is_unfinished(path):
+            path.unlink(missing_ok=True)
+        elif path.name.startswith((DRAFT, DOOMED)):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,3 +108,22 @@ def sweep(directory: Path) -> None:
                 remove_tree(path)
             finally:
                 os.close(fd)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether it is a file that was to replace another (:mod:`corten.system.durable`), and never did."""
+    name = path.name
+    if not name.startswith(DRAFT) and not (name.startswith(".") and name.endswith(".tmp")):
+        return False
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and is_old(path, UNFINISHED_AGE)
+    except FileNotFoundError:
+        return False
+
+
+def is_old(path: Path, seconds: float) -> bool:
+    """Whether it is there and was last changed longer ago."""
+    try:
+        return time.time() - path.lstat().st_mtime > seconds
+    except FileNotFoundError:
+        return False

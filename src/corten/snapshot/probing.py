@@ -11,6 +11,7 @@ from corten.errors import CortenError, Denied, Unsupported, Usage
 from corten.snapshot.erofs import ErofsSnapshotter
 from corten.snapshot.overlay import OverlaySnapshotter
 from corten.snapshot.stacking import StackingSnapshotter
+from corten.system.durable import write_durably
 from corten.system.mount import try_file_system
 
 DRIVERS = ("erofs", "overlay")
@@ -65,13 +66,9 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
             remembered = None
         if remembered is not None and remembered.machine == machine:
             return remembered.report
-    import tempfile
-
     report = _try_all(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-driver-", delete=False) as file:
-        file.write(msgspec.json.encode(_Remembered(machine, report)))
-    Path(file.name).rename(path)
+    write_durably(path, msgspec.json.encode(_Remembered(machine, report)))
     return report
 
 

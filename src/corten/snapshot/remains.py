@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import msgspec
 
 from corten.errors import CortenError, NotFound
 from corten.oci.digest import Digest
-from corten.snapshot.drafts import DOOMED, DRAFT, listed
+from corten.snapshot.drafts import DOOMED, DRAFT, UNFINISHED_AGE, is_old, is_unfinished, listed
 from corten.snapshot.holdings import Holdings
 from corten.snapshot.skeleton import NAME as SKELETON
 from corten.snapshot.stacks import StackHoldings
@@ -24,9 +23,7 @@ from corten.system.durable import write_durably
 DRIVERS = ("erofs", "overlay")
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DRAFTS = (DRAFT, DOOMED)
-_SCRATCH = (".probe-", ".skeleton-")
-_SCRATCH_AGE = 60.0
-"""Seconds after which scratch that is not locked by its owner has none any more."""
+_SCRATCH = ".probe-"
 
 
 class HeldSnapshot(NamedTuple):
@@ -115,7 +112,9 @@ def leftovers(root: Path) -> Iterator[Path]:
             if path.name.startswith(_DRAFTS) and path.is_dir():
                 if is_free(path):
                     yield path
-            elif path.name.startswith((*_SCRATCH, *_DRAFTS)) and is_old(path, _SCRATCH_AGE):
+            elif is_unfinished(path) or (
+                path.name.startswith(_SCRATCH) and is_old(path, UNFINISHED_AGE)
+            ):
                 yield path
 
 
@@ -133,11 +132,3 @@ def is_free(path: Path) -> bool:
     finally:
         os.close(fd)
     return path.exists()
-
-
-def is_old(path: Path, seconds: float) -> bool:
-    """Whether it is there and was last changed longer ago."""
-    try:
-        return time.time() - path.lstat().st_mtime > seconds
-    except FileNotFoundError:
-        return False

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from corten.snapshot.drafts import own_draft, rename_draft
 from corten.snapshot.protocols import Mount
 
 DIRECTORIES = ("dev", "etc", "proc", "sys")
@@ -22,19 +23,14 @@ def skeleton(snapshots: Path) -> Path:
     """The constant skeleton in the directory `snapshots`, made on first use."""
     path = snapshots / NAME
     if not path.is_dir():
-        import tempfile
-
         snapshots.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".skeleton-", dir=snapshots))
-        make_mountpoints(draft, directories=DIRECTORIES, files=FILES)
-        for place in sorted(draft.rglob("*"), reverse=True):
-            os.utime(place, (0, 0))
-        draft.chmod(0o755)
-        os.utime(draft, (0, 0))
-        try:
-            draft.rename(path)
-        except OSError:  # another process was faster
-            _discard(draft)
+        with own_draft(snapshots) as draft:
+            make_mountpoints(draft, directories=DIRECTORIES, files=FILES)
+            for place in sorted(draft.rglob("*"), reverse=True):
+                os.utime(place, (0, 0))
+            draft.chmod(0o755)
+            os.utime(draft, (0, 0))
+            rename_draft(draft, path)  # unless another process was faster
     return path
 
 
@@ -69,9 +65,3 @@ def underlay(mounts: Sequence[Mount], directory: Path) -> tuple[Mount, ...]:
         else:
             changed.append(mount)
     return tuple(changed)
-
-
-def _discard(directory: Path) -> None:
-    import shutil
-
-    shutil.rmtree(directory, ignore_errors=True)

@@ -268,13 +268,14 @@ class _Unpacking:
             self._feed.finish(tar.digest, path)
         else:
             self._snapshotter.apply(tar.digest, path)
-        self._store.remember(DIFF_ID, committed.digest, str.__str__(tar.digest))
         if self._compression == "gzip" and self._store.recall(GZIP_FORM, tar.digest) is None:
             # An image that is built on this one leaves with the very blob that registries know.
             form = Descriptor(
                 media_type=self._layer.media_type, digest=committed.digest, size=committed.size
             )
             self._store.remember(GZIP_FORM, tar.digest, canonical_json(form).decode())
+        # Last: who is killed before this unpacks again, who finds it takes all else for done.
+        self._store.remember(DIFF_ID, committed.digest, str.__str__(tar.digest))
         return tar.digest
 
     def _begin(self, head: Buffer) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
 from corten.cli.views.jsonlines import SCHEMA, JsonView
+from corten.events import model
 from corten.events.job import Job
-from corten.events.model import Started
+from corten.events.model import STATUSES, Started
 
 
 def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -75,3 +78,30 @@ def test_the_schema_refuses_what_is_no_event() -> None:
         {"event": "unknown", "id": "1"},
     ):
         assert not validator.is_valid(wrong)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_the_schema_knows_every_end_of_a_step(status: str) -> None:
+    stream = io.StringIO()
+    job = Job(JsonView(stream).event)
+    with job.step("copy", "sha256:abc") as step:
+        step.result(status)
+    assert lines_of(stream)[-1]["status"] == status
+
+
+def test_nothing_ends_a_step_otherwise() -> None:
+    """Every ``job.result("word")`` in the source is one of those that the schema lists."""
+    source = Path(model.__file__).parents[1]
+    said = {
+        word.value
+        for file in source.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "result"
+        and call.args
+        for word in ast.walk(call.args[0])
+        if isinstance(word, ast.Constant) and isinstance(word.value, str)
+    }
+    assert "mounted" in said
+    assert said <= set(STATUSES)

@@ -26,7 +26,7 @@ from corten.oci.manifest import build_index, build_manifest
 from corten.snapshot.erofs import ErofsSnapshotter
 from corten.snapshot.overlay import OverlaySnapshotter
 from corten.snapshot.stacking import StackingSnapshotter
-from corten.snapshot.unpacking import DIFF_ID, UnpackingSink
+from corten.snapshot.unpacking import DIFF_ID, GZIP_FORM, UnpackingSink
 from support.tars import directory, file, link, pack
 
 UID, GID = os.getuid(), os.getgid()
@@ -282,3 +282,32 @@ def test_image_with_a_link_to_what_no_layer_below_has_is_not_named(
     assert store.resolve("docker.io/library/good:latest").digest == good.digest
     with pytest.raises(NotFound):
         store.resolve("docker.io/library/bad:latest")
+
+
+class _Killed(BaseException):
+    """As with SIGKILL nothing after it is done."""
+
+
+class _Dying(LocalStore):
+    """A store whose user is killed when it has remembered `left` facts."""
+
+    left = 1
+
+    def remember(self, kind: str, digest: Digest, value: str) -> None:
+        if not self.left:
+            raise _Killed
+        self.left -= 1
+        super().remember(kind, digest, value)
+
+
+def test_a_kill_between_two_facts_loses_no_compressed_form(tmp_path: Path) -> None:
+    data = gzip.compress(TAR)
+    layer = describe(data, media.OCI_LAYER_GZIP)
+    with _Dying(tmp_path / "root") as dying, pytest.raises(_Killed):
+        put(UnpackingSink(dying, ErofsSnapshotter(dying.root)), layer, data)
+    with LocalStore(tmp_path / "root") as store:
+        assert UnpackingSink(store, ErofsSnapshotter(store.root)).has(layer)
+        assert store.recall(DIFF_ID, layer.digest) == str(DIFF)
+        form = store.recall(GZIP_FORM, DIFF)
+        assert form is not None
+        assert str(layer.digest) in form

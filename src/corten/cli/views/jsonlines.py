@@ -12,7 +12,7 @@ progress   ``current`` (units so far), ``total``
 output     ``stream`` (1 stdout, 2 stderr) and either ``text`` or, if the bytes are not UTF-8,
            ``base64``
 warned     ``text``
-finished   ``status`` (done, cached, failed, cancelled), ``detail``, ``seconds``
+finished   ``status`` (one of `STATUSES`), ``detail``, ``seconds``
 note       ``text``: corten itself has something to say (``id`` is empty)
 ========== ==================================================================================
 
@@ -29,7 +29,7 @@ import json
 from base64 import b64encode
 from typing import Any, TextIO
 
-from corten.events.model import Event, Finished, Output, Progress, Started, Warned
+from corten.events.model import STATUSES, Event, Finished, Output, Progress, Started, Warned
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -56,7 +56,7 @@ SCHEMA: dict[str, Any] = {
         _shape(
             "finished",
             {
-                "status": {"enum": ["done", "cached", "failed", "cancelled"]},
+                "status": {"enum": list(STATUSES)},
                 "detail": _TEXT,
                 "seconds": {"type": "number", "minimum": 0},
             },

@@ -12,7 +12,8 @@ from corten.content.ingest import CLAIM, PARTIAL, PRIVATE
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.scope import REPAIR, Scope, found, mended
 from corten.runtime.state import Status, container_state
-from corten.snapshot.remains import is_free, is_old, leftovers
+from corten.snapshot.drafts import is_old
+from corten.snapshot.remains import is_free, leftovers
 from corten.snapshot.removal import remove_tree
 from corten.system.mount import unmount
 from corten.system.mountinfo import mount_points

@@ -19,13 +19,8 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import is_alive, read_started
-from corten.snapshot.drafts import remove_whole
-from corten.snapshot.remains import (
-    HeldSnapshot,
-    held_snapshots,
-    is_old,
-    write_snapshot_record,
-)
+from corten.snapshot.drafts import is_old, remove_whole
+from corten.snapshot.remains import HeldSnapshot, held_snapshots, write_snapshot_record
 
 _AGE = 60.0
 """Seconds after which a snapshot has no owner that is only just making its record."""
