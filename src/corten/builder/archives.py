@@ -21,7 +21,7 @@ from corten.builder.layers import LayerWriter, Owner
 from corten.content.ingest import storage_error
 from corten.errors import CortenError, Invalid
 from corten.events.job import Job
-from corten.snapshot.tree import PATH_MAX
+from corten.snapshot.members import PATH_MAX
 
 NewFile = Callable[[], BinaryIO]
 """Makes a temporary file that is gone when it is closed."""

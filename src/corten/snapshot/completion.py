@@ -1,36 +1,46 @@
-"""Hard links from one layer into another, for layers that are directories.
+"""What depends on the layers below, for layers that are directories.
 
-An extracted layer lacks the names it gives to files of the layers below: which
-files these are depends on the stack.  The *completion* is a directory to put right
-above the layer: it holds those names, as hard links to the very files, in
-directories that look like the layer's.
+An extracted layer lacks the names it gives to files of the layers below, and
+directories that it only implies (:mod:`corten.snapshot.implied`) have not the metadata
+that those layers say: both depend on the stack.  The *completion* is a directory to put
+right above the layer: it holds those names, as hard links to the very files, in
+directories that look like the layer's, and the implied directories as they are below.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from corten.archive.entry import show
-from corten.errors import Invalid, Unavailable
-from corten.snapshot.links import ForeignLink
+from corten.errors import Invalid, Unavailable, Unsupported
+from corten.snapshot.holdings import LayerRecord
+from corten.snapshot.implied import Implied, covering
 from corten.system.xattr import read_xattrs, write_xattrs
 
 _HOPS = 40
 _OPAQUE = "trusted.overlay.opaque"
+_MARKS = (_OPAQUE, "trusted.overlay.origin")
 
 
-def complete(layer: Path, below: Sequence[str], links: Iterable[ForeignLink], target: Path) -> None:
-    """Make `links` of the extracted `layer` in `target`, an empty directory on its file system.
+def complete(layer: Path, below: Sequence[str], record: LayerRecord, target: Path) -> None:
+    """Make what the extracted `layer` lacks in `target`, an empty directory on its file system.
 
-    `below` are the directories that lie under the layer, topmost first.  Raises:
-    Invalid: there is no such file below; Unavailable: the disk is full.
+    `below` are the directories that lie under the layer, topmost first, with their own
+    completions.  Raises: Invalid: a link names what is not below; Unsupported: the file
+    system cannot keep so many links of a file, or so long a path; Unavailable: the disk is full.
     """
-    made: dict[bytes, None] = {}
     place = os.fsencode(target)
-    for link in links:
+    made: set[bytes] = set()
+    looks = dict(covered(below, record.implied))
+    for directory in looks:
+        _make(place, directory, made)
+    for link in record.links:
         source = find(below, link.target)
         if source is None:
             raise Invalid(
@@ -38,18 +48,78 @@ def complete(layer: Path, below: Sequence[str], links: Iterable[ForeignLink], ta
                 "which is in no layer below",
                 hint="the image was made for other layers than it has",
             )
-        try:
-            parents = link.name.split(b"/")[:-1]
-            for depth in range(1, len(parents) + 1):
-                parent = b"/".join(parents[:depth])
-                if parent not in made:
-                    os.mkdir(place + b"/" + parent)  # noqa: PTH102
-                    made[parent] = None
+        _make(place, link.name.rpartition(b"/")[0], made)
+        with _failing("link", link.name):
             os.link(source, place + b"/" + link.name, follow_symlinks=False)
-        except OSError as error:
-            raise Unavailable(f"cannot link {show(link.name)}: {error.strerror}") from error
-    for parent in (*reversed(made), b""):
-        _copy_metadata(os.fsencode(layer) + b"/" + parent, place + b"/" + parent)
+    for directory in (*sorted(made, reverse=True), b""):  # what is in one before itself
+        look = looks.get(directory, os.fsencode(layer) + b"/" + directory)
+        with _failing("complete", directory):
+            _copy_metadata(look, place + b"/" + directory)
+
+
+def covered(below: Sequence[str], implied: Sequence[Implied]) -> Iterator[tuple[bytes, bytes]]:
+    """Those of `implied` over a directory that looks otherwise: the path, the directory below.
+
+    `below` are directories, topmost first.  Raises: Unsupported: a path is too long.
+    """
+
+    def enter(place: _Place, name: bytes) -> _Place | None:
+        path = place.path + b"/" + name if place.path else name
+        with _failing("look at", path):
+            found = _below(place.directories, name)
+            is_directory = found and stat.S_ISDIR(os.lstat(found[0]).st_mode)
+        return _Place(path, found) if is_directory else None
+
+    root = _Place(b"", [os.fsencode(layer) for layer in below])
+    for _, (path, directories) in covering(implied, root, enter):
+        if not _is_plain(directories[0]):
+            yield path, directories[0]
+
+
+class _Place(NamedTuple):
+    """A path in a stack, and the directories that are merged there, topmost first."""
+
+    path: bytes
+    directories: list[bytes]
+
+
+@contextmanager
+def _failing(what: str, path: bytes) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot {what} {show(path)}: {error.strerror}"
+        if error.errno in (errno.EMLINK, errno.ENAMETOOLONG, errno.EOPNOTSUPP):
+            raise Unsupported(
+                message, hint="the file system under the root directory cannot keep it"
+            ) from error
+        raise Unavailable(message) from error
+
+
+def _make(place: bytes, directory: bytes, made: set[bytes]) -> None:
+    """Make a directory in `place` and what it lies in, unless that was `made`."""
+    missing = []
+    while directory and directory not in made:
+        missing.append(directory)
+        directory = directory.rpartition(b"/")[0]
+    for each in reversed(missing):
+        with _failing("complete", each):
+            os.mkdir(place + b"/" + each)  # noqa: PTH102
+        made.add(each)
+
+
+def _is_plain(directory: bytes) -> bool:
+    """Whether a directory looks as one does that a layer only implies."""
+    status = os.lstat(directory)
+    look = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns)
+    return look == (0o755, 0, 0, 0) and not _attributes(directory)
+
+
+def _attributes(directory: bytes) -> dict[str, bytes]:
+    attributes = read_xattrs(directory)
+    for mark in _MARKS:  # what the layer itself has is below this
+        attributes.pop(mark, None)
+    return attributes
 
 
 def find(layers: Sequence[str], path: bytes) -> bytes | None:
@@ -111,7 +181,5 @@ def _copy_metadata(source: bytes, target: bytes) -> None:
     status = os.lstat(source)
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, stat.S_IMODE(status.st_mode))  # noqa: PTH101
-    attributes = read_xattrs(source)
-    attributes.pop(_OPAQUE, None)  # what the layer itself has is below this
-    write_xattrs(target, attributes)
+    write_xattrs(target, _attributes(source))
     os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))

@@ -22,8 +22,8 @@ from corten.archive.entry import NO_XATTRS, Entry, Kind, show
 from corten.archive.holes import Stretches, find_stretches, is_sparse
 from corten.archive.tar_writer import TarWriter
 from corten.errors import Conflict, Invalid, Unavailable, Unsupported
+from corten.snapshot.members import OPAQUE_MARK, PATH_MAX, WHITEOUT_PREFIX
 from corten.snapshot.stacks import RootMetadata
-from corten.snapshot.tree import OPAQUE_MARK, PATH_MAX, WHITEOUT_PREFIX
 from corten.system.xattr import read_xattrs
 
 _PRIVATE = ("trusted.overlay.", "user.overlay.")

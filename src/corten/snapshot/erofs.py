@@ -16,16 +16,21 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corten.errors import Corrupt, Unsupported
 from corten.oci.digest import Digest
 from corten.snapshot.erofs_layout import SLOTS
 from corten.snapshot.holdings import LayerRecord
+from corten.snapshot.implied import covering
 from corten.snapshot.protocols import Mount
 from corten.snapshot.stacking import StackingSnapshotter, root_metadata
 from corten.snapshot.stacks import RootMetadata, StackRecord, chain_ids
 from corten.snapshot.tree import LayerTree
 from corten.system.locks import locked
+
+if TYPE_CHECKING:
+    from corten.snapshot.erofs_reader import IndexReader
 
 
 class ErofsSnapshotter(StackingSnapshotter):
@@ -75,6 +80,7 @@ class ErofsSnapshotter(StackingSnapshotter):
             size,
             tree.links,
             tree.root.opaque,
+            tree.implied,
         )
 
     def _lower(self, diff_id: Digest) -> tuple[tuple[Mount, ...], str]:
@@ -87,19 +93,16 @@ class ErofsSnapshotter(StackingSnapshotter):
     def _stack(self, layers: Sequence[Digest]) -> tuple[list[Mount], list[str]]:
         """As `StackingSnapshotter._stack`, with one mount for all layers that have been merged.
 
-        Those up to the last layer with links into lower ones are merged now, if need be.
+        Those up to the last layer that depends on lower ones are merged now, if need be.
         """
         layers = tuple(layers)
         chains = chain_ids(layers)
         if layers and self._holdings.stacks.record(chains[-1]) is not None:
             mount = self._merged(layers)
             return [mount], [mount.target]
-        linking = [count + 1 for count, layer in enumerate(layers) if self._record(layer).links]
-        least = linking[-1] if linking else 2
-        for count in range(len(layers), least - 1, -1):
-            if self._holdings.stacks.record(chains[count - 1]) is not None or linking[-1:] == [
-                count
-            ]:
+        for count in range(len(layers), 0, -1):
+            merged = self._holdings.stacks.record(chains[count - 1]) is not None
+            if merged or self._depends(layers[:count]):
                 break
         else:
             return super()._stack(layers)
@@ -109,6 +112,29 @@ class ErofsSnapshotter(StackingSnapshotter):
             before.append(mount)
             lower.append(mount.target)
         return before, lower
+
+    def _depends(self, layers: tuple[Digest, ...]) -> bool:
+        """Whether the topmost layer cannot be shown without knowing what is below it."""
+        record = self._record(layers[-1])
+        if record.links or not record.implied:
+            return bool(record.links)
+        from corten.snapshot.erofs_reader import enter, is_plain
+
+        root: list[tuple[IndexReader, int]] = []
+        for layer in dict.fromkeys(reversed(layers[:-1])):
+            reader = self._reader(layer)
+            root.append((reader, reader.root))
+            if self._record(layer).opaque:
+                break
+        below = (found for _, found in covering(record.implied, root, enter))
+        return any(not is_plain(reader, nid) for found in below for reader, nid in found)
+
+    def _reader(self, layer: Digest) -> IndexReader:
+        """A layer's index, verified.  Raises: as `_verify`."""
+        from corten.snapshot.erofs_reader import IndexReader
+
+        self._verify(layer)
+        return IndexReader((self._holdings.layer(layer) / "index").read_bytes())
 
     def _root_metadata(self, layers: Sequence[Digest]) -> RootMetadata | None:
         """As `StackingSnapshotter._root_metadata`, without a look at every layer if they are merged."""
@@ -159,17 +185,13 @@ class ErofsSnapshotter(StackingSnapshotter):
         return devices if (stack / "mnt").is_dir() else None
 
     def _make_stack(self, chain: Digest, layers: tuple[Digest, ...]) -> None:
-        from corten.snapshot.erofs_reader import IndexReader
         from corten.snapshot.merging import Stratum, merge_indexes
 
         known: dict[Digest, Stratum] = {}
         with self._holdings.locked(exclusive=False):
             for layer in layers:
                 if layer not in known:
-                    self._verify(layer)
-                    record = self._record(layer)
-                    data = (self._holdings.layer(layer) / "index").read_bytes()
-                    known[layer] = Stratum(layer, IndexReader(data), record)
+                    known[layer] = Stratum(layer, self._reader(layer), self._record(layer))
             merged = merge_indexes([known[layer] for layer in layers])
             record_of_stack = StackRecord(
                 tuple(str.__str__(layer) for layer in layers),

@@ -45,16 +45,28 @@ class IndexReader:
     def names(self, nid: int) -> list[Dirent]:
         """What is in a directory, without ``.`` and ``..``, in no particular order."""
         found: list[Dirent] = []
-        iterate = DIRENT.iter_unpack
-        for block, first in self._blocks(nid):
-            heads = list(iterate(block[:first]))
-            number, at, kind = heads[0]
-            for following in heads[1:]:
-                found.append((block[at : following[1]], number, kind))
-                number, at, kind = following
-            # The last name is filled up with zeros.
-            found.append((block[at:].rstrip(b"\0"), number, kind))
+        for block, _ in self._blocks(nid):
+            found += _entries(block)
         return [name for name in found if name[0] not in _SELF]
+
+    def entry(self, nid: int, name: bytes) -> tuple[int, int] | None:
+        """The inode and type of what `name` is in a directory; looks at few of its blocks."""
+        size, start = _HEAD.unpack_from(self.data, (nid << 5) + 8)
+        low, high = 0, (size + BLOCK - 1) // BLOCK
+        while high - low > 1:  # names are in order
+            middle = (low + high) // 2
+            at = (start + middle) * BLOCK
+            block = self.data[at : at + BLOCK]
+            if name < _first_name(block):
+                high = middle
+            else:
+                low = middle
+        at = start * BLOCK + low * BLOCK
+        block = self.data[at : min(at + BLOCK, start * BLOCK + size)]
+        for found, number, kind in _entries(block) if block else ():
+            if found == name:
+                return number, kind
+        return None
 
     def directories(self, nid: int, parent: int) -> tuple[list[int], bool]:
         """The directories in a directory whose own is `parent`, and whether it has whiteouts."""
@@ -146,7 +158,50 @@ class IndexReader:
             at += BLOCK
 
 
+def enter(
+    directories: list[tuple[IndexReader, int]], name: bytes
+) -> list[tuple[IndexReader, int]] | None:
+    """The directories that `name` is in directories that are merged, topmost first."""
+    found = []
+    for reader, nid in directories:
+        number, kind = reader.entry(nid, name) or (0, 0)
+        if not number:
+            continue
+        if kind != DIRECTORY:
+            break
+        found.append((reader, number))
+        if reader.is_opaque(number):
+            break
+    return found or None
+
+
+def is_plain(reader: IndexReader, nid: int) -> bool:
+    """Whether a directory looks as one does that a layer only implies."""
+    _, _, mode, _, _, _, _, uid, gid, seconds, fraction, _ = reader.inode(nid)
+    look = (mode & 0o7777, uid, gid, seconds, fraction, reader.area(nid))
+    return look == (0o755, 0, 0, 0, 0, b"")
+
+
 _TYPES = {0o10: 1, 0o4: DIRECTORY, 0o2: CHAR, 0o6: 4, 0o1: 5, 0o12: SYMLINK}
+
+
+def _entries(block: bytes) -> list[Dirent]:
+    """What a block of a directory holds."""
+    found: list[Dirent] = []
+    heads = list(DIRENT.iter_unpack(block[: block[8] | block[9] << 8]))
+    number, at, kind = heads[0]
+    for following in heads[1:]:
+        found.append((block[at : following[1]], number, kind))
+        number, at, kind = following
+    # The last name is filled up with zeros.
+    found.append((block[at:].rstrip(b"\0"), number, kind))
+    return found
+
+
+def _first_name(block: bytes) -> bytes:
+    """The first name in a block of a directory."""
+    first = block[8] | block[9] << 8
+    return block[first : block[20] | block[21] << 8 if first > 12 else None].rstrip(b"\0")
 
 
 def _attributes(area: bytes) -> Iterator[tuple[int, bytes, bytes]]:

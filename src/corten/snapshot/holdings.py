@@ -23,6 +23,7 @@ import msgspec
 from corten.errors import Conflict, Corrupt, Invalid, NotFound
 from corten.oci.digest import Digest
 from corten.snapshot.drafts import listed, own_draft, remove_whole, rename_draft, sweep
+from corten.snapshot.implied import Implied
 from corten.snapshot.links import ForeignLink
 from corten.snapshot.protocols import Snapshot
 from corten.snapshot.skeleton import NAME as SKELETON
@@ -40,7 +41,8 @@ class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     file that the index points into; ``root`` is None where the layer leaves the
     root directory alone; an ``opaque`` layer shows nothing of those below it.
     ``links`` are names for files of the layers below, which whoever stacks the
-    layer has to add (:mod:`corten.snapshot.links`).
+    layer has to add (:mod:`corten.snapshot.links`), ``implied`` directories whose
+    metadata those layers say, if they have them (:mod:`corten.snapshot.implied`).
     """
 
     driver: str
@@ -50,6 +52,7 @@ class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     data_size: int = 0
     links: tuple[ForeignLink, ...] = ()
     opaque: bool = False
+    implied: tuple[Implied, ...] = ()
 
 
 class _SnapshotRecord(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ hidden, are written anew, at the same inode: so the cost depends on how much the
 layers hold, not on the largest one.  What an index points into stays where it is: the
 tar of every layer is one more device.
 
-A directory looks as in the topmost layer that has it.  Whiteouts and opaque directories
+A directory looks as in the topmost layer that names it, not only implies it
+(:mod:`corten.snapshot.implied`).  Whiteouts and opaque directories
 are resolved, hard links counted by the names that are left, and links into lower layers
 (:mod:`corten.snapshot.links`) are further names of those files.
 """
@@ -41,6 +42,7 @@ from corten.snapshot.erofs_layout import (
 )
 from corten.snapshot.erofs_reader import IndexReader
 from corten.snapshot.holdings import LayerRecord
+from corten.snapshot.implied import covering
 from corten.snapshot.links import ForeignLink
 from corten.snapshot.merged_links import Source, resolve_links
 
@@ -90,12 +92,17 @@ class _Item(NamedTuple):
 
 
 class _Visible(NamedTuple):
-    """A name that is left in a directory.  ``foreign``: it is a link into a lower layer."""
+    """A name that is left in a directory.
+
+    ``foreign``: it is a link into a lower layer.  ``look`` is the directory whose metadata
+    it has, if that is not the topmost.
+    """
 
     name: bytes
     kind: int
     sources: list[Source]
     foreign: bool
+    look: Source | None = None
 
 
 class _Merger:
@@ -107,6 +114,7 @@ class _Merger:
         order = [place[layer.diff_id] for layer in layers]
         self.readers = [layer.reader for layer in self.layers]
         self.extra, self.shared = resolve_links(self.layers, order)
+        self.implied = [_implied_inodes(layer) for layer in self.layers]
         self.roots = self._roots()
         at = max(self.roots, key=lambda source: self.readers[source[0]].count)[0]
         self.base, self.reader = at, self.readers[at]
@@ -173,7 +181,7 @@ class _Merger:
         own = next((number for at, number in item.sources if at == base), nid)
         entries: list[Dirent] = [(b".", nid, DIRECTORY), (b"..", item.parent, DIRECTORY)]
         nlink = 2
-        for name, kind, sources, foreign in self._visible(item.sources):
+        for name, kind, sources, foreign, look in self._visible(item.sources):
             at, number = sources[0]
             if kind == DIRECTORY:
                 nlink += 1
@@ -181,7 +189,7 @@ class _Merger:
                     if own != nid:  # its parent got another number
                         struct.pack_into("<Q", self.out, self.reader.parent_entry(number), nid)
                 else:
-                    number = self._take_directory(sources)
+                    number = self._take_directory(sources, look or sources[0])
                     queue.append(_Item(sources, number, nid))
             elif at != base:
                 number = self._copy(at, number, kind)
@@ -203,9 +211,16 @@ class _Merger:
             return self._alone(*sources[0])
         found: dict[bytes, _Visible] = {}
         closed: set[bytes] = set()  # names below which nothing shows any more
+        # Directories that are only implied so far, and what lower layers say of them.
+        implied: set[bytes] = set()
+        looks: dict[bytes, Source] = {}
         for at, nid in sources:
             reader, base = self.readers[at], at == self.base
             for name, number, kind in reader.names(nid):
+                if implied and name in implied and number not in self.implied[at]:
+                    implied.remove(name)
+                    if kind == DIRECTORY:
+                        looks[name] = (at, number)
                 if name in closed or (kind != DIRECTORY and name in found):
                     closed.add(name)
                     if base:
@@ -215,6 +230,8 @@ class _Merger:
                         found[name].sources.append((at, number))
                     else:
                         found[name] = _Visible(name, kind, [(at, number)], False)
+                        if number in self.implied[at]:
+                            implied.add(name)
                     if reader.is_opaque(number):
                         closed.add(name)
                 else:
@@ -226,6 +243,9 @@ class _Merger:
                     kind = self.readers[source[0]].kind(source[1])
                     found[name] = _Visible(name, kind, [source], True)
                 closed.add(name)
+                implied.discard(name)
+        for name, source in looks.items():
+            found[name] = found[name]._replace(look=source)
         return list(found.values())
 
     def _alone(self, at: int, nid: int) -> list[_Visible]:
@@ -237,9 +257,11 @@ class _Merger:
             if kind != CHAR or not reader.is_whiteout(number)
         ]
 
-    def _take_directory(self, sources: list[Source]) -> int:
-        """The inode of a directory that several layers share, or that the base lacks."""
-        source = sources[0]
+    def _take_directory(self, sources: list[Source], source: Source) -> int:
+        """The inode of a directory that several layers share, or that the base lacks.
+
+        Its metadata are those of `source`.
+        """
         reader = self.readers[source[0]]
         area = reader.area(source[1])
         for at, nid in sources:
@@ -328,3 +350,14 @@ class _Merger:
                     changed.add(nid)
                     nid = above[nid]
         return changed
+
+
+def _implied_inodes(layer: Stratum) -> set[int]:
+    """The directories that a layer only implies."""
+    reader = layer.reader
+
+    def enter(nid: int, name: bytes) -> int | None:
+        found = reader.entry(nid, name)
+        return found[0] if found else None
+
+    return {nid for _, nid in covering(layer.record.implied, reader.root, enter)}

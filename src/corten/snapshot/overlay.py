@@ -2,7 +2,8 @@
 
 ROOT/layers/overlay/HEX/fs    the layer, with whiteouts as overlayfs has them
 ROOT/stacks/overlay/HEX/fs    what a layer lacks that has hard links to files of the
-                              layers below it: :mod:`corten.snapshot.completion`
+                              layers below it, or directories that it only implies:
+                              :mod:`corten.snapshot.completion`
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class OverlaySnapshotter(StackingSnapshotter):
                 root_metadata(tree.explicit_root),
                 links=tree.links,
                 opaque=tree.root.opaque,
+                implied=tree.implied,
             )
             self._holdings.publish(draft, diff_id, record)
 
@@ -54,9 +56,9 @@ class OverlaySnapshotter(StackingSnapshotter):
         return (), str(directory)
 
     def _stack(self, layers: Sequence[Digest]) -> tuple[list[Mount], list[str]]:
-        """As `StackingSnapshotter._stack`; above a layer with links into lower ones come these."""
+        """As `StackingSnapshotter._stack`; above a layer that depends on lower ones comes its completion."""
         records = {layer: self._holdings.layer_record(layer) for layer in layers}
-        if not any(record.links for record in records.values()):
+        if not any(record.links or record.implied for record in records.values()):
             return super()._stack(layers)
         lower: list[str] = []
         chains = chain_ids(layers)
@@ -64,30 +66,35 @@ class OverlaySnapshotter(StackingSnapshotter):
             record = records[layer]
             _, directory = self._lower(layer)
             below = [] if record.opaque else lower
-            if record.links:
+            completion = None
+            if record.links or record.implied:
                 completion = self._completion(chains[count], layers[: count + 1], lower)
-                lower = [completion, directory, *below]
-            else:
-                lower = [directory, *below]
+            lower = [*([completion] if completion else []), directory, *below]
         return [], list(dict.fromkeys(lower))
 
-    def _completion(self, chain: Digest, layers: Sequence[Digest], below: Sequence[str]) -> str:
-        """The directory of hard links that belongs above the last of `layers`.
+    def _completion(
+        self, chain: Digest, layers: Sequence[Digest], below: Sequence[str]
+    ) -> str | None:
+        """The directory that belongs above the last of `layers`; None if there is no need.
 
-        Raises: Invalid: a link names a file that is not below.
+        Raises: Invalid: a link names a file that is not below; Unsupported: the file
+        system cannot keep it.
         """
         stacks = self._holdings.stacks
         directory = stacks.stack(chain) / "fs"
         if not _whole(stacks, chain):
-            from corten.snapshot.completion import complete
+            from corten.snapshot.completion import complete, covered
 
             layer = layers[-1]
-            links = self._holdings.layer_record(layer).links
+            record = self._holdings.layer_record(layer)
             source = self._holdings.layer(layer) / "fs"
+            with in_layer(layer):
+                if not record.links and next(covered(below, record.implied), None) is None:
+                    return None
             with in_layer(layer), stacks.making(), stacks.draft() as draft:
                 if not _whole(stacks, chain):  # else another was faster
                     (draft / "fs").mkdir()
-                    complete(source, below, links, draft / "fs")
+                    complete(source, below, record, draft / "fs")
                     names = tuple(str.__str__(each) for each in layers)
                     stacks.publish(draft, chain, StackRecord(names))
         return str(directory)

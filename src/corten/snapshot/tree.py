@@ -6,7 +6,7 @@ inside the model only: no name and no symlink can reach the host.
 
 Rules: a later member replaces an earlier one; a directory on a directory only
 sets its metadata; a hard link names what its target is at that moment; missing
-parents appear with mode 0755, owned by root; a parent that is a symlink of the
+parents appear, *implied*: with mode 0755, owned by root, unless a lower layer has them; a parent that is a symlink of the
 same layer is followed as if the layer's root were ``/``.  Whiteouts hide what
 lower layers have, never what this layer has.  A hard link to what this layer does
 not have is *foreign*: it names a file of the layers below, which are not known here.
@@ -15,35 +15,30 @@ Spec: OCI image, layer.md, "Applying Changesets" and "Whiteouts".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from corten.archive.entry import NO_XATTRS, Entry, show
+from corten.archive.entry import Entry, show
 from corten.errors import Invalid, Unsupported
+from corten.snapshot.implied import MAX_IMPLIED, MAX_IMPLIED_SIZE, Implied
 from corten.snapshot.links import MAX_LINKS, ForeignLink, confined
-
-WHITEOUT_PREFIX = b".wh."
-OPAQUE_MARK = b".wh..wh..opq"
-_AUFS_MARK = b".wh..wh."
+from corten.snapshot.members import (
+    AUFS_MARK,
+    NAME_MAX,
+    OPAQUE_MARK,
+    PATH_MAX,
+    WHITEOUT_PREFIX,
+    check_part,
+    checked_xattrs,
+    clean,
+)
 
 MAX_MEMBERS = 2_000_000
 """The most members that a layer may have."""
-MAX_WEIGHT = 512 * 1024 * 1024
+MAX_WEIGHT = 256 * 1024 * 1024
 """The most bytes that names, targets and attributes of a layer may have together."""
 MAX_SPARSE = 1 << 40
 """The most bytes that the sparse files of a layer may be large together, holes included."""
-NAME_MAX = 255
-PATH_MAX = 4096
-XATTR_VALUE_MAX = 65535
-XATTRS_MAX = 128 * 1024
-"""The most bytes of names and values of one file's attributes: no file system here keeps more."""
 _HOPS = 40
-
-# What overlayfs keeps for itself: a layer must not speak to it.
-_OVERLAY_PRIVATE = ("trusted.overlay.", "user.overlay.")
-_NAMESPACES = ("user.", "trusted.", "security.")
-_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
 
 
 class Node(msgspec.Struct, gc=False):
@@ -51,8 +46,9 @@ class Node(msgspec.Struct, gc=False):
 
     ``offset`` is where its data begins in the tar.  ``children`` is None for what
     is not a directory; ``opaque`` one shows nothing of lower layers; one that is
-    ``hiding`` has whiteouts in it (known when the tree is complete).  ``nid`` and
-    ``nlink`` belong to whoever writes the tree out.
+    ``hiding`` has whiteouts in it (known when the tree is complete); no member names an
+    ``implied`` one, so that what a lower layer says of it stands.  ``nid`` and ``nlink``
+    belong to whoever writes the tree out.
     """
 
     entry: Entry
@@ -60,6 +56,7 @@ class Node(msgspec.Struct, gc=False):
     children: dict[bytes, Node] | None = None
     opaque: bool = False
     hiding: bool = False
+    implied: bool = False
     nid: int = 0
     nlink: int = 0
 
@@ -95,7 +92,8 @@ class LayerTree:
     ``explicit_root`` is the entry that set the root directory's metadata, if one
     did; ``whiteouts`` tells that something of lower layers is hidden; ``sparse``
     lists the nodes whose data has holes.  After :meth:`complete`, ``links`` lists the
-    foreign hard links, which stand in the tree no longer.
+    foreign hard links, which stand in the tree no longer, and ``implied`` the directories
+    that no member names, unless all that lower layers have there is hidden.
     """
 
     def __init__(self) -> None:
@@ -104,8 +102,10 @@ class LayerTree:
         self.whiteouts = False
         self.sparse: list[Node] = []
         self.links: tuple[ForeignLink, ...] = ()
+        self.implied: tuple[Implied, ...] = ()
         self.members = 0
         self._foreign = 0
+        self._implied = False
         self._weight = 0
         self._sparse_size = 0
         # Directories by their path as members write it; forgotten whenever one goes away.
@@ -149,24 +149,47 @@ class LayerTree:
             )
 
     def complete(self) -> None:
-        """There are no more members: take foreign links out, mark directories with whiteouts."""
-        if not (self._foreign or self.whiteouts):
+        """There are no more members.
+
+        Takes foreign links out, marks directories with whiteouts, lists implied ones.
+        Raises: Unsupported: there are too many of those.
+        """
+        if not (self._foreign or self.whiteouts or self._implied):
             return
-        found: list[ForeignLink] = []
-        todo = [(b"", self.root)]
+        links: list[ForeignLink] = []
+        implied: list[Implied] = []
+        # Directories: the path above, the name, what it is, the number of the implied
+        # directory that it lies in, where the path behind that begins, whether all is new.
+        todo = [(b"", b"", self.root, -1, 0, False)]
+        size = 0
         while todo:
-            path, above = todo.pop()
+            path, base, above, within, start, fresh = todo.pop()
+            if above is not self.root:
+                path += base
+                if above.implied and not fresh:
+                    implied.append(Implied(within, path[start:]))
+                    size += len(path) - start
+                    within, start = len(implied) - 1, len(path) + 1
+                path += b"/"
+            fresh = fresh or above.opaque
             children = above.children or {}
             for name, child in list(children.items()):
                 if child.children is not None:
-                    todo.append((path + name + b"/", child))
+                    todo.append((path, name, child, within, start, fresh))
                 elif child.entry.kind == "link":
                     del children[name]
                     if child.entry.linkname != path + name:  # to itself: leaves it as it is
-                        found.append(ForeignLink(path + name, child.entry.linkname))
+                        links.append(ForeignLink(path + name, child.entry.linkname))
                 elif child.whiteout:
                     above.hiding = True
-        self.links = tuple(sorted((*self.links, *found)))  # it may be called again
+        if len(implied) > MAX_IMPLIED or size > MAX_IMPLIED_SIZE:
+            raise Unsupported(
+                f"no members of the layer name {len(implied)} of its directories "
+                f"({size} bytes of paths): more than {MAX_IMPLIED} or {MAX_IMPLIED_SIZE} bytes",
+                hint="make the layer with entries for its directories, as every tar program does",
+            )
+        self.links = tuple(sorted((*self.links, *links)))  # it may be called again
+        self.implied = tuple(implied)
 
     def _take_sparse(self, node: Node) -> None:
         self.sparse.append(node)
@@ -207,6 +230,7 @@ class LayerTree:
                 old.entry = msgspec.structs.replace(new.entry, xattrs=merged)
             else:
                 old.entry = new.entry
+            old.implied = False
             return old
         if old.whiteout and new.children is not None:
             new.opaque = True  # the lower directory of this name stays hidden
@@ -227,7 +251,7 @@ class LayerTree:
         if base.startswith(WHITEOUT_PREFIX):
             self._mark(parts, base, entry)
             return None
-        if parts and parts[0].startswith(_AUFS_MARK):
+        if parts and parts[0].startswith(AUFS_MARK):
             return None  # aufs kept its own files there
         children = self._directory(parts, entry)
         self._known[entry.name.rstrip(b"/").rpartition(b"/")[0]] = children
@@ -237,7 +261,7 @@ class LayerTree:
         """A whiteout or opaque mark."""
         self.members += 1
         self._weight += len(entry.name)
-        if base != OPAQUE_MARK and base.startswith(_AUFS_MARK):
+        if base != OPAQUE_MARK and base.startswith(AUFS_MARK):
             return
         hidden = base[len(WHITEOUT_PREFIX) :]
         if base != OPAQUE_MARK and hidden in (b"", b".", b".."):
@@ -251,7 +275,7 @@ class LayerTree:
         if present is None:
             children[hidden] = Node(_WHITEOUT)
         elif present.children is not None:
-            present.opaque = True
+            present.opaque, present.implied = True, False
 
     def _target(self, entry: Entry) -> Node:
         """The node that a hard link names; one of kind "link" if only lower layers can have it."""
@@ -264,7 +288,7 @@ class LayerTree:
         node = children.get(base) if children else None
         if node is None and not any(directory.opaque for directory in directories):
             for part in (*path, base):
-                _check_part(part, entry)
+                check_part(part, entry)
             self._foreign += 1
             if self._foreign > MAX_LINKS:
                 raise Unsupported(f"the layer has more than {MAX_LINKS} hard links to lower layers")
@@ -304,7 +328,7 @@ class LayerTree:
                     stack.pop()
                     path.pop()
                 continue
-            _check_part(part, entry)
+            check_part(part, entry)
             children = stack[-1].children
             assert children is not None
             child = children.get(part)
@@ -313,7 +337,8 @@ class LayerTree:
                     if child is not None:
                         raise _no_target(entry)
                     return stack, confined([*path, part, *reversed(todo)]), False
-                child = Node(_PARENT, 0, {}, opaque=child is not None)
+                child = Node(_PARENT, 0, {}, opaque=child is not None, implied=child is None)
+                self._implied = True
                 children[part] = child
                 self.members += 1
             elif child.entry.kind == "symlink":
@@ -332,32 +357,9 @@ class LayerTree:
         return stack, path, True
 
     def _checked_xattrs(self, entry: Entry) -> Entry:
-        """`entry` with the attributes that a file system here can keep.  Raises: Invalid."""
-        kept: dict[str, bytes] = {}
-        size = 0
-        for key, value in entry.xattrs.items():
-            raw = key.encode("utf-8", "surrogateescape")
-            if key.startswith(_OVERLAY_PRIVATE) or not _keepable(key):
-                continue
-            if key.startswith("user.") and entry.kind not in ("file", "directory"):
-                continue  # Linux keeps such for no others (xattr(7))
-            if len(raw) > NAME_MAX or len(value) > XATTR_VALUE_MAX or b"\0" in raw:
-                raise Invalid(f"{show(entry.name)}: the attribute {show(raw)} is too large")
-            kept[key] = value
-            size += len(raw) + len(value) + 1
-        if size > XATTRS_MAX:
-            raise Invalid(
-                f"{show(entry.name)}: its attributes are too large together: {size} bytes"
-            )
+        entry, size = checked_xattrs(entry)
         self._weight += size
-        if len(kept) == len(entry.xattrs):
-            return entry
-        attributes: Mapping[str, bytes] = kept or NO_XATTRS
-        return msgspec.structs.replace(entry, xattrs=attributes)
-
-
-def _keepable(key: str) -> bool:
-    return key in _ACLS or (key.startswith(_NAMESPACES) and not key.endswith("."))
+        return entry
 
 
 def _no_target(entry: Entry) -> Invalid:
@@ -365,31 +367,3 @@ def _no_target(entry: Entry) -> Invalid:
         f"{show(entry.name)} is a hard link to {show(entry.linkname)}, "
         "which the layer has removed before it"
     )
-
-
-def _check_part(part: bytes, entry: Entry) -> None:
-    if len(part) > NAME_MAX:
-        raise Invalid(f"{show(entry.name)}: a name in it is longer than {NAME_MAX} bytes")
-    if part.startswith(WHITEOUT_PREFIX):
-        raise Invalid(f"{show(entry.name)} lies under a whiteout")
-
-
-def clean(path: bytes, name: bytes) -> list[bytes]:
-    """The components of `path` without ``.``, ``//`` and ``..``; absolute becomes relative.
-
-    Raises: Invalid: it climbs out of the layer, or is too long; `name` is the
-    member to blame.
-    """
-    if len(path) > PATH_MAX:
-        raise Invalid(f"{show(name)}: the path is longer than {PATH_MAX} bytes")
-    parts: list[bytes] = []
-    for part in path.split(b"/"):
-        if part == b"..":
-            if not parts:
-                raise Invalid(f"{show(name)}: {show(path)} climbs out of the layer")
-            parts.pop()
-        elif part and part != b".":
-            parts.append(part)
-    if parts and len(parts[-1]) > NAME_MAX:
-        raise Invalid(f"{show(name)}: a name in it is longer than {NAME_MAX} bytes")
-    return parts

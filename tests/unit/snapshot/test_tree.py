@@ -6,7 +6,8 @@ import pytest
 
 from corten.archive.entry import Entry
 from corten.errors import CortenError, Invalid
-from corten.snapshot.tree import LayerTree, Node, clean
+from corten.snapshot.members import clean
+from corten.snapshot.tree import LayerTree, Node
 from support.tars import directory, entries, file, link, pack, symlink
 
 
