@@ -241,7 +241,7 @@ class _Transfer:
                 self._owner.check()
                 write(data)
                 offset += len(data)
-                self._moved += len(data)
+                self._moved = max(self._moved, offset)  # what comes again is no progress
                 self._report(offset)
 
     def _report(self, offset: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from corten.errors import Unavailable
+from corten.content.ingest import storage_error
 from corten.snapshot.tree import LayerTree
 
 PIECE = 1024 * 1024
@@ -23,7 +23,7 @@ def expand(tree: LayerTree, tar: Path, data: Path) -> None:
             _expand(tree, source.fileno(), target.fileno())
             os.fsync(target.fileno())
     except OSError as error:
-        raise Unavailable(f"cannot write out sparse files: {error.strerror}") from error
+        raise storage_error(error, "write out sparse files") from error
 
 
 def _expand(tree: LayerTree, source: int, target: int) -> None:

@@ -14,7 +14,8 @@ import stat
 from pathlib import Path
 
 from corten.archive.entry import Entry, show
-from corten.errors import Corrupt, CortenError, Denied, Unavailable, Unsupported
+from corten.content.ingest import storage_error
+from corten.errors import Corrupt, CortenError, Denied, Unsupported
 from corten.snapshot.expansion import copy_range
 from corten.snapshot.tree import LayerTree, Node
 from corten.system.xattr import write_xattrs
@@ -149,6 +150,9 @@ def _set_metadata(entry: Entry, fd: int) -> None:
     os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
+_NEVER = (errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.EOVERFLOW, errno.EINVAL, errno.EMLINK)
+
+
 def _failure(entry: Entry, error: OSError | EOFError) -> CortenError:
     name = show(entry.name) or "a directory"
     if isinstance(error, EOFError):
@@ -156,6 +160,6 @@ def _failure(entry: Entry, error: OSError | EOFError) -> CortenError:
     message = f"cannot extract {name}: {error.strerror}"
     if error.errno in (errno.EPERM, errno.EACCES):
         return Denied(message, hint="owners, devices and attributes of a layer need root")
-    if error.errno in (errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.EOVERFLOW, errno.EINVAL):
+    if error.errno in _NEVER:
         return Unsupported(message, hint="the file system under the root directory cannot keep it")
-    return Unavailable(message)
+    return storage_error(error, f"extract {name}")
