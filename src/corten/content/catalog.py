@@ -6,6 +6,7 @@ database at once.  Names of things, never bytes of blobs.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 from corten.content.database import connect, transaction, translated
 from corten.content.schema import VERSION, migrate
+from corten.errors import Unavailable
 
 _CALLED = "catalog"
 
@@ -26,6 +28,7 @@ class Catalog:
         self.path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a SELECT finds.  Raises: Unavailable, Corrupt."""
@@ -49,6 +52,11 @@ class Catalog:
             connection = self._open()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             with transaction(self.path, connection):
+                if self._is_replaced():  # while we waited
+                    raise Unavailable(
+                        f"the catalog {self.path} was replaced just now",
+                        hint="run the command again",
+                    )
                 yield connection
 
     def close(self) -> None:
@@ -59,8 +67,23 @@ class Catalog:
                 self._connection = None
 
     def _open(self) -> sqlite3.Connection:
+        if self._is_replaced():
+            self.close()
         if self._connection is None:
             self._connection = connect(
                 self.path, VERSION, lambda connection: migrate(connection, str(self.path))
             )
+            self._opened = self._identity()
         return self._connection
+
+    def _is_replaced(self) -> bool:
+        """Whether a repair put another file in the place of the one that is open."""
+        there = self._identity() if self._connection is not None else None
+        return there is not None and there != self._opened
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - a tenth of what pathlib takes
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino

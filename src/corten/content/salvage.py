@@ -60,11 +60,18 @@ def _sound(row: tuple[Any, ...], at: int, types: tuple[type, ...]) -> bool:
     return True
 
 
-def replace_catalog(file: Path, rows: Rows, aside: Path) -> None:
-    """Put a new catalog with `rows` in the place of `file`, which goes to the directory `aside`.
+def replace_catalog(file: Path, aside: Path) -> None:
+    """Put a new catalog with what is readable in the place of `file`, kept in the directory `aside`.
 
-    Nobody else may be using it.  Raises: OSError.
+    Other writers wait, and find the new one.  Raises: OSError.
     """
+    with writing(file):
+        fresh = _write(file, readable_rows(file) if file.exists() else {})
+        _swap(file, fresh, aside)
+
+
+def _write(file: Path, rows: Rows) -> Path:
+    """A new catalog beside `file`, flushed to disk."""
     fresh = file.with_name(f".{file.name}.new")
     fresh.unlink(missing_ok=True)
     with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
@@ -82,15 +89,17 @@ def replace_catalog(file: Path, rows: Rows, aside: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    with writing(file):
-        _swap(file, fresh, aside)
+    return fresh
 
 
 def _swap(file: Path, fresh: Path, aside: Path) -> None:
     aside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for suffix in ("-wal", "-shm", ""):
-        old = file.with_name(f"{file.name}{suffix}")
+    parts = [file.with_name(f"{file.name}{suffix}") for suffix in ("", "-wal", "-shm")]
+    for old in parts:
         with suppress(FileNotFoundError):
-            old.rename(aside / old.name)
-    fresh.rename(file)
+            (aside / old.name).hardlink_to(old)
+    # The old log must not be taken for the new one's; without a catalog all would be collected.
+    for old in parts[1:]:
+        old.unlink(missing_ok=True)
+    fresh.replace(file)
     sync_directory(file.parent)

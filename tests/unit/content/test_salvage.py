@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from corten.content.catalog import Catalog
 from corten.content.readonly import damage, reading
 from corten.content.salvage import readable_rows, replace_catalog
+from corten.errors import Unavailable
 from corten.oci.digest import Digest
 
 DIGEST = str(Digest.of(b"x"))
@@ -87,10 +89,59 @@ def test_nothing_is_readable_of_what_is_no_database(tmp_path: Path) -> None:
 
 def test_a_new_catalog_has_the_rows_and_the_old_one_is_kept(file: Path, tmp_path: Path) -> None:
     old = file.read_bytes()
-    replace_catalog(file, readable_rows(file), tmp_path / "aside")
+    replace_catalog(file, tmp_path / "aside")
     assert (tmp_path / "aside" / "catalog.db").read_bytes() == old
     catalog = Catalog(file)
     assert catalog.row("SELECT name FROM names") == ("n:1",)
     assert catalog.row("SELECT count(*) FROM facts") == (200,)
     catalog.close()
+    assert damage(file) == ""
+
+
+def test_who_has_a_catalog_open_goes_on_in_the_new_one(file: Path, tmp_path: Path) -> None:
+    """Written into the old file it would be lost; so would what the new one's log holds."""
+    with closing(Catalog(file)) as old:
+        assert old.rows("SELECT name FROM names") == [("n:1",)]
+        replace_catalog(file, tmp_path / "aside")
+        with closing(Catalog(file)) as other, other.change() as change:
+            change.execute("INSERT INTO facts VALUES ('of', ?, 'another')", (DIGEST,))
+        with old.change() as change:
+            change.execute("INSERT INTO facts VALUES ('of', 'the', 'first')")
+        assert old.row("SELECT count(*) FROM facts") == (202,)
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT count(*) FROM facts").fetchone() == (202,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_what_is_written_while_a_catalog_is_replaced_is_in_the_last_one(
+    file: Path, tmp_path: Path
+) -> None:
+    over = threading.Event()
+    written: list[str] = []
+
+    def write(me: int) -> None:
+        with closing(Catalog(file)) as catalog:
+            number = 0
+            while not over.is_set():
+                key = f"{me} {number}"
+                with suppress(Unavailable), catalog.change(durable=False) as change:
+                    change.execute("INSERT INTO facts VALUES (?, ?, 'v')", (key, DIGEST))
+                    number += 1
+                if f"{me} {number - 1}" == key:
+                    written.append(key)
+
+    writers = [threading.Thread(target=write, args=(me,)) for me in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for number in range(8):
+            replace_catalog(file, tmp_path / f"aside-{number}")
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join(60)
+    with closing(Catalog(file)) as catalog:
+        kinds = {kind for (kind,) in catalog.rows("SELECT kind FROM facts")}
+    assert written
+    assert set(written) <= kinds
     assert damage(file) == ""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from corten.content.index_file import name_of, read_index
 from corten.content.listing import CATALOG
 from corten.content.readonly import damage
-from corten.content.salvage import readable_rows, replace_catalog
+from corten.content.salvage import replace_catalog
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.leftovers import living_leases
 from corten.engine.checking.scope import REPAIR, found, mended
@@ -62,8 +62,7 @@ def rebuild(
     host.close()
     file = host.root / CATALOG
     aside = host.root / "damaged" / f"catalog-{int(time.time())}"
-    rows = readable_rows(file) if file.exists() else {}
-    replace_catalog(file, rows, aside)
+    replace_catalog(file, aside)
     count = _name_again(host, records)
     told = f"made anew of what was left, with {count} names"
     told += f" (the old one is in {aside})" if any(aside.iterdir()) else ""
