@@ -62,8 +62,11 @@ def acl_from_text(text: bytes) -> bytes | None:
     # The kernel wants them in the order of tags, then ids, each once.
     entries.sort(key=lambda entry: (entry[0], entry[2]))
     keys = [(tag, number) for tag, _, number in entries]
-    if len(set(keys)) != len(keys) or not {0x01, 0x04, 0x20} <= {tag for tag, _ in keys}:
+    tags = {tag for tag, _ in keys}
+    if len(set(keys)) != len(keys) or not tags >= {0x01, 0x04, 0x20}:
         return None
+    if tags & {0x02, 0x08} and 0x10 not in tags:
+        return None  # who names somebody needs a mask (acl(5), "VALID ACLs"): no file can keep it
     return _VERSION.to_bytes(4, "little") + b"".join(_entry.pack(*entry) for entry in entries)
 
 

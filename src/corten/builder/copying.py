@@ -328,9 +328,12 @@ class _Copying:
             digest = hash_file(fd)
         elif size <= _SMALL:
             data = _all(fd, size)
+            if len(data) < size:  # it shrank; files of /sys always do that
+                raise Conflict(
+                    f"{item.source} holds {len(data)} bytes, its size is {size}", hint="build again"
+                )
             digest = hashlib.sha256(data, usedforsecurity=False).digest()
-            if len(data) == size:
-                layer.put(entry, data)
+            layer.put(entry, data)
         else:
             digest = hash_file(fd)
             layer.put(entry, fd)

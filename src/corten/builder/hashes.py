@@ -41,7 +41,8 @@ class FileHashes:
         """Remember the digest of a file that was read while it was in `state`."""
         if time.time_ns() - max(state.st_ctime_ns, state.st_mtime_ns) < _RACY:
             return
-        self._new[encoded(path)] = (_stamp(state), digest)
+        with self._lock:
+            self._new[encoded(path)] = (_stamp(state), digest)
 
     def save(self) -> None:
         """Write what is new to the cache."""

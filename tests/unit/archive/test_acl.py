@@ -64,6 +64,8 @@ def test_root_is_the_only_name_with_a_number_of_its_own() -> None:
         TEXT.replace(b"user:7:r--", b"owner:7:r--"),
         TEXT.replace(b"user:7:r--", b"user"),
         TEXT + b",,user:1:r--:1:1",
+        TEXT.replace(b",mask::r-x", b""),
+        b"user::rw-,group::r--,group:5:rwx,other::---",
         b"user:%d:r--," * 9000 % tuple(range(9000)) + TEXT,
     ],
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,29 @@ def test_a_file_changed_just_now_is_not_trusted(cache: BuildCache, tmp_path: Pat
     hashes = FileHashes(cache, "c")
     hashes.keep("f", path.stat(), b"d" * 32)
     assert hashes.find("f", path.stat()) is None
+
+
+def test_digests_are_saved_while_others_come_in(cache: BuildCache, tmp_path: Path) -> None:
+    state = aged(tmp_path / "f", b"x")
+    hashes = FileHashes(cache, "c")
+    count = 20_000
+
+    def keep() -> None:
+        for i in range(count):
+            hashes.keep(f"f{i}", state, b"d" * 32)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(keep)
+            while not coming.done():
+                hashes.save()
+            coming.result()
+    finally:
+        sys.setswitchinterval(interval)
+    hashes.save()
+    assert len(cache.stamps("c")) == count
 
 
 def test_a_file_is_hashed_whole_whatever_its_position(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ from corten.events.job import Job
 T1, T2 = 1_600_000_000, 1_700_000_000
 
 
+SHORT = Path("/sys/kernel/uevent_seqnum")
+
+
 class Bench:
     """A context, what lies below, and copies from one onto the other."""
 
@@ -594,3 +597,11 @@ def test_a_file_that_shrinks_while_it_is_read_is_a_conflict(bench: Bench) -> Non
         writer = LayerWriter(shrink, None)
         with pytest.raises(Conflict):
             write_copy(op, bench.sources(tree), writer, None, Job())
+
+
+@pytest.mark.skipif(not SHORT.exists(), reason="no /sys")
+def test_a_file_with_fewer_bytes_than_its_size_is_not_left_out(bench: Bench) -> None:
+    assert len(SHORT.read_bytes()) < SHORT.stat().st_size
+    bench.context = SHORT.parent
+    with pytest.raises(Conflict, match=f"{SHORT.name} holds"):
+        bench.copy(f"/{SHORT.name}", to="/x")
