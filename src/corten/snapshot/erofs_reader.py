@@ -161,7 +161,10 @@ class IndexReader:
 def enter(
     directories: list[tuple[IndexReader, int]], name: bytes
 ) -> list[tuple[IndexReader, int]] | None:
-    """The directories that `name` is in directories that are merged, topmost first."""
+    """The directories that `name` is in those of several layers, topmost first.
+
+    Also those that only say what it looks like, as their contents are hidden by an opaque mark.
+    """
     found = []
     for reader, nid in directories:
         number, kind = reader.entry(nid, name) or (0, 0)
@@ -170,8 +173,6 @@ def enter(
         if kind != DIRECTORY:
             break
         found.append((reader, number))
-        if reader.is_opaque(number):
-            break
     return found or None
 
 
