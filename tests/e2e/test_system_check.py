@@ -287,6 +287,22 @@ def test_the_overlay_drivers_trees_are_checked_path_by_path(store: Store, tmp_pa
     assert ok(*flags, "run", "--rm", store.name, "echo", "x", root=store.root) == "x\n"
 
 
+def test_an_extracted_layer_is_not_taken_from_under_a_running_container(store: Store) -> None:
+    flags = ("--storage-driver", "overlay")
+    ok(*flags, "run", "-d", "--name", "busy", store.name, "sleep", "600", root=store.root)
+    try:
+        tree = store.root / "layers" / "overlay" / store.layers[0] / "fs"
+        (tree / "bin" / "busybox").chmod(0o711)
+        status, said = store.check("--deep", "--repair")
+        assert status == 1
+        assert "end container busy, then corten system check --repair" in said
+        assert ok(*flags, "exec", "busy", "echo", "alive", root=store.root) == "alive\n"
+    finally:
+        ok(*flags, "rm", "-f", "busy", root=store.root)
+    assert store.check("--deep", "--repair")[0] == 0
+    assert (tree / "bin" / "busybox").stat().st_mode & 0o777 == 0o755
+
+
 def test_a_check_goes_on_beside_other_commands(store: Store, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM mine\nRUN echo 1 > /x\nRUN echo 2 > /y\n")
     from support.commands import COMMAND, environment

@@ -25,7 +25,7 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import MANIFEST_LIMIT, detect_media_type
 from corten.system.durable import sync_directory
-from corten.system.locks import directory_locked
+from corten.system.locks import directory_locked, is_still
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # A layout may come from a stranger: a link in place of a blob is no blob, a FIFO must not block.
@@ -188,6 +188,18 @@ class BlobDirectory:
             size = self.size(digest)
             self.file(digest).unlink(missing_ok=True)
         return size
+
+    def take_out(self, digest: Digest, seen: FileIO, aside: Path | None = None) -> bool:
+        """Remove the blob, or move it to `aside`, if it still is the open file `seen`."""
+        file = self.file(digest)
+        with directory_locked(self._blobs):
+            if not is_still(file, seen.fileno()):
+                return False
+            if aside is not None:
+                file.replace(aside)
+            else:
+                file.unlink()
+        return True
 
     def sweep(self, digest: Digest, unused_since: float) -> int | None:
         """Remove the blob unless it was used since (epoch seconds); its size, None: it stays."""

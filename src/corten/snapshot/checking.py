@@ -54,10 +54,14 @@ class _LayerChecks:
         except CortenError as error:
             return "" if not self._holdings.layer(layer).exists() else error.message
 
-    def discard(self, layer: Digest) -> None:
+    def discard(self, layer: Digest, aside: Path | None = None) -> None:
         """Forget the layer, under whatever snapshot it is; `Snapshotter.apply` makes it anew."""
+        path = self._holdings.layer(layer)
         with self._holdings.locked(exclusive=True):
-            remove_whole(self._holdings.layer(layer))
+            if aside is None:
+                remove_whole(path)
+            elif path.exists():
+                path.rename(aside)
 
     def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
         raise NotImplementedError

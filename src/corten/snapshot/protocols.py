@@ -159,5 +159,8 @@ class Checks(Protocol):
         None where it has none.  `deep` compares all that the layer holds with `tar`.
         """
 
-    def discard(self, layer: Digest) -> None:
-        """Forget the layer, also under snapshots: `Snapshotter.apply` then makes it anew."""
+    def discard(self, layer: Digest, aside: Path | None = None) -> None:
+        """Forget the layer, also under snapshots: `Snapshotter.apply` then makes it anew.
+
+        With `aside` what there is of it becomes that directory.
+        """

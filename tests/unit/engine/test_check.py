@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,13 +23,14 @@ from corten.engine.host import Host
 from corten.engine.system import collect
 from corten.errors import Cancelled, Conflict
 from corten.events.job import Job
-from corten.events.model import Event, Progress
+from corten.events.model import Event, Finished, Progress, Started
 from corten.image.assemble import assemble
 from corten.image.compress import compressed
 from corten.image.view import load_image
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.snapshot.erofs import ErofsSnapshotter
+from corten.snapshot.remains import write_snapshot_record
 from corten.snapshot.unpacking import UnpackingSink
 from support.images import SmallImage, small_image
 
@@ -460,3 +461,107 @@ def test_a_check_can_be_cancelled(host: Host, pulled: SmallImage) -> None:
     job.cancel()
     with pytest.raises(Cancelled):
         check(host, job)
+
+
+def at_the_end_of(kind: str, name: str, act: Callable[[], object]) -> Job:
+    """A job that calls `act` when its first such step ends: another command, at the worst moment."""
+    waiting: list[str] = []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Started) and (event.kind, event.name) == (kind, name):
+            waiting.append(event.id)
+        elif isinstance(event, Finished) and event.id in waiting:
+            waiting.clear()
+            act()
+
+    return Job(emit)
+
+
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_a_repair_takes_nothing_away_that_a_pull_has_just_brought(
+    host: Host, pulled: SmallImage, how: str
+) -> None:
+    layer, data = pulled.blobs[0]
+    blob = host.store.blobs.file(layer.digest)
+    if how == "damaged":
+        flip(blob, 60)
+    else:
+        blob.unlink()
+
+    def pull() -> None:
+        fresh = blob.with_name("fresh")
+        fresh.write_bytes(data)
+        fresh.replace(blob)
+
+    # What is missing is looked for after that, and then it is tried to make it again.
+    moment = ("check", "blobs") if how == "damaged" else ("repair", str(layer.digest))
+    findings = check(host, at_the_end_of(*moment, pull), repair=True).findings
+    finding = one(list(findings), "blob")
+    assert finding.repaired
+    assert finding.remedy == "another command brought it meanwhile"
+    assert whole(host, layer.digest)
+    assert not (host.root / "damaged").exists()
+
+
+def test_a_repair_deletes_nothing_that_a_pull_has_just_brought(
+    host: Host, pulled: SmallImage
+) -> None:
+    stray = host.store.blobs.put(b"of a pull that has no name yet")
+    blob = host.store.blobs.file(stray.digest)
+    flip(blob, 3)
+
+    def pull() -> None:
+        fresh = blob.with_name("fresh")
+        fresh.write_bytes(b"of a pull that has no name yet")
+        fresh.replace(blob)
+
+    assert check(host, at_the_end_of("check", "blobs", pull), repair=True).left == ()
+    assert whole(host, stray.digest)
+
+
+def test_a_layer_without_a_tar_is_moved_not_deleted(host: Host, pulled: SmallImage) -> None:
+    """Its own file may be the last that has the bytes."""
+    tar = tar_of(host, pulled)
+    layer = host.root / "layers" / "erofs" / tar.encoded
+    shutil.copy(layer / "data", layer / "copy")
+    (layer / "copy").replace(layer / "data")
+    flip(layer / "data")
+    for digest in (tar, pulled.blobs[0][0].digest):
+        host.store.blobs.file(digest).unlink()
+    data = (layer / "data").read_bytes()
+    finding = one(found(host, repair=True), "layer")
+    assert not finding.repaired
+    assert finding.remedy.endswith("corten pull registry.example/app:1")
+    (aside,) = (host.root / "damaged").glob(f"layer-{tar.encoded}-*")
+    assert (aside / "data").read_bytes() == data
+    fetch(host, pulled)
+    assert found(host) == []
+
+
+def test_a_layer_without_a_tar_that_nothing_needs_goes(host: Host, pulled: SmallImage) -> None:
+    nobodys = host.root / "layers" / "erofs" / ("0" * 64)
+    nobodys.mkdir()
+    (nobodys / "layer.json").write_text("{")
+    finding = one(found(host, repair=True), "layer")
+    assert (finding.repaired, finding.remedy) == (True, "removed: nothing needs it")
+    assert not nobodys.exists()
+
+
+def test_an_extracted_layer_is_left_to_the_build_that_may_be_running_on_it(
+    host: Host, pulled: SmallImage
+) -> None:
+    tar = tar_of(host, pulled)
+    layer = host.root / "layers" / "overlay" / tar.encoded
+    layer.mkdir(parents=True)
+    (layer / "layer.json").write_text("{")
+    (layer / "fs").mkdir()
+    snapshot = host.root / "snapshots" / "step"
+    snapshot.mkdir(parents=True)
+    write_snapshot_record(snapshot, "overlay", [tar])
+    with host.store.lease():
+        finding = one(found(host, repair=True), "layer")
+        assert (finding.repaired, finding.remedy) == (
+            False,
+            "end the commands that are at work, then corten system check --repair",
+        )
+        assert (layer / "fs").is_dir()

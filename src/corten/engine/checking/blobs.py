@@ -53,6 +53,8 @@ def _give_up(scope: Scope, mender: Mender, digest: Digest, problem: str) -> Find
     """Nothing here has the bytes: make room for them, or let go of what nobody will miss."""
     need = _need(scope, digest)
     name = subject(scope, digest)
+    if mender.is_whole_by_now(digest):
+        return mended("blob", name, problem, "another command brought it meanwhile")
     if not need.holders or need.optional:
         mender.drop(digest)
         if need.tar is not None:

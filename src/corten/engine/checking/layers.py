@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.scope import REPAIR, Scope, comes_back, found, mended, people
 from corten.errors import CortenError
 from corten.oci.digest import Digest
+from corten.runtime.state import Status, container_state
 from corten.snapshot.checking import checks
 from corten.snapshot.drafts import remove_whole
 from corten.snapshot.protocols import Checks
-from corten.snapshot.remains import held_stacks
+from corten.snapshot.remains import HeldSnapshot, held_snapshots, held_stacks
 
 
 def count_layers(scope: Scope) -> int:
@@ -40,15 +42,37 @@ def _layer(scope: Scope, driver: Checks, layer: Digest, problem: str) -> Finding
     if not scope.repair:
         what = "makes it again from its tar" if tar else "removes it"
         return found("layer", subject, problem, f"{REPAIR} {what}")
+    snapshots = [held for held in held_snapshots(scope.root) if layer in held.layers]
+    if driver.driver == "overlay" and (at_work := _at_work(scope, snapshots)):
+        # Containers see an extracted tree itself; a mounted index stays as it is to its end.
+        return found("layer", subject, problem, f"end {at_work}, then {REPAIR}")
+    if tar is None and (need is not None or snapshots):
+        # It may be the last that has these files.
+        aside = scope.root / "damaged" / f"layer-{layer.encoded}-{time.time_ns()}"
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        driver.discard(layer, aside)
+        back = comes_back(need, scope.known) if need is not None else "it has no image any more"
+        return found("layer", subject, problem, f"moved to {aside}, for it has no tar; {back}")
     driver.discard(layer)
     if tar is None:
-        back = comes_back(need, scope.known) if need is not None else "nothing needs it"
-        return mended("layer", subject, problem, f"removed, for it has no tar: {back}")
+        return mended("layer", subject, problem, "removed: nothing needs it")
     try:
         apply(scope, driver.driver, layer)
     except CortenError as error:
         return found("layer", subject, problem, f"it cannot be made again: {error.message}")
     return mended("layer", subject, problem, "made again from its tar")
+
+
+def _at_work(scope: Scope, snapshots: Sequence[HeldSnapshot]) -> str:
+    """Who may be running on one of the `snapshots`, for people; empty: nobody."""
+    keys = {held.key for held in snapshots}
+    for record in scope.records:
+        state = container_state(scope.host.runtime.directory(record))
+        if record.snapshot in keys and state.status is Status.RUNNING:
+            return f"container {record.name}"
+    # A build's steps and a container that is being made have no record.
+    nobodys = keys - {record.snapshot for record in scope.records}
+    return "the commands that are at work" if scope.busy and nobodys else ""
 
 
 def apply(scope: Scope, driver: str, layer: Digest) -> bool:

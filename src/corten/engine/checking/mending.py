@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +15,7 @@ from corten.errors import Cancelled, CortenError, NotFound, Unavailable
 from corten.events.job import Job
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
-from corten.oci.digest import Digest
+from corten.oci.digest import Digest, new_hasher
 
 
 class Reads(Protocol):
@@ -70,23 +69,41 @@ class Mender:
         if layer is not None and tar is not None and tar != digest and self._whole(tar):
             yield f"compressed again from its tar {tar.short}", partial(self._deflate, layer, tar)
 
+    def is_whole_by_now(self, digest: Digest) -> bool:
+        """Whether another command brought the blob while this one looked at the others."""
+        try:
+            with self._store.blobs.open(digest) as file:
+                whole = _is_right(file, digest)
+        except NotFound:
+            return False
+        if whole:
+            self.damaged.discard(digest)
+        return whole
+
     def move_aside(self, digest: Digest) -> Path | None:
-        """Take the blob out of the store, to be fetched anew; where it is now, None: it was gone."""
+        """Take the damaged blob out of the store, to be fetched anew; where it is now.
+
+        None: it was gone, or is whole by now.
+        """
         aside = self._store.root / "damaged"
         aside.mkdir(mode=0o700, exist_ok=True)
         target = aside / f"{digest.algorithm}-{digest.encoded}"
-        try:
-            self._store.blobs.file(digest).replace(target)
-        except FileNotFoundError:
-            return None
-        self.damaged.discard(digest)
-        return target
+        return target if self._take_out(digest, target) else None
 
     def drop(self, digest: Digest) -> None:
-        """Delete the blob."""
-        with suppress(NotFound):
-            self._store.blobs.delete(digest)
+        """Delete the blob, unless it is whole by now."""
+        self._take_out(digest, None)
+
+    def _take_out(self, digest: Digest, aside: Path | None) -> bool:
+        try:
+            with self._store.blobs.open(digest) as file:
+                taken = not _is_right(file, digest) and self._store.blobs.take_out(
+                    digest, file, aside
+                )
+        except NotFound:
+            taken = False
         self.damaged.discard(digest)
+        return taken
 
     def _whole(self, digest: Digest) -> bool:
         return digest not in self.damaged and self._store.blobs.size_or_none(digest) is not None
@@ -156,3 +173,13 @@ def _pump(file: Reads, stream: Inflater | Deflater, head: bytes, job: Job) -> No
         job.check()
         stream.feed(piece)
     stream.finish()
+
+
+def _is_right(file: Reads, digest: Digest) -> bool:
+    """Whether the file, from here to its end, is the blob as far as can be known."""
+    if not digest.computable:
+        return True
+    hasher = new_hasher(digest.algorithm)
+    while piece := file.read(PIECE):
+        hasher.update(piece)
+    return Digest.from_hasher(hasher, digest.algorithm) == digest

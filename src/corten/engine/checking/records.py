@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from corten.content.database import transaction
 from corten.content.index_file import describe_name
 from corten.content.listing import CATALOG
 from corten.content.readonly import damage, reading
@@ -184,6 +185,6 @@ def _build_cache(scope: Scope) -> Iterator[Finding]:
         if not scope.repair:
             yield found("cache", layer, problem, f"{REPAIR} forgets it; it is built again")
             continue
-        with closing(sqlite3.connect(file, timeout=30)) as db, db:
+        with closing(sqlite3.connect(file, isolation_level=None)) as db, transaction(file, db):
             db.execute("DELETE FROM results WHERE layer = ?", (layer,))
         yield mended("cache", layer, problem, "forgotten: it is built again")
