@@ -293,3 +293,17 @@ def test_a_full_disk_is_said_and_nothing_stays(root: Path) -> None:
         assert [name for name in left(root) if not name.endswith(".part")] == []
     finally:
         unmount(str(root))
+
+
+def test_a_layer_stops_before_the_disk_is_full(root: Path) -> None:
+    path = archive(root.parent, bombs.zeros(150 * MIB))
+    mount("tmpfs", str(root), "tmpfs", data="size=96m")
+    filler = root / "filler"
+    try:
+        filler.write_bytes(bytes(40 * MIB))
+        taken = take(root, "load", "-q", "-i", str(path))
+        assert taken.status == 1
+        assert "of the disk are left" in taken.says or "No space left" in taken.says
+        assert taken.disk < 44
+    finally:
+        unmount(str(root))

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from corten.errors import CortenError, Invalid
+from corten.oci.digest import Digest
+from hostile.layers import nodes
 from hostile.layers.case import Case, Contained, Copied, Rejected, Verdict
 from hostile.layers.corpus import COMPRESSED, EVERY, PLAIN
 from hostile.layers.ground import WAYS, Ground
@@ -20,6 +23,7 @@ from support.tars import look
 pytestmark = pytest.mark.root
 
 DRIVERS = ("erofs", "overlay")
+NODES = {case.name: case for case in nodes.CASES}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,35 @@ def test_archive_that_is_added(name: str, grounds: dict[str, Ground]) -> None:
 
         verdict = Contained((b"archive",), holds)
     _try(case, verdict, "add", grounds["erofs"])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("name", [name for name in NODES if "that is read" in name])
+def test_files_that_corten_reads_may_be_anything(
+    name: str, driver: str, grounds: dict[str, Ground]
+) -> None:
+    """A fifo would hold a reader for ever, a device would never end."""
+    ground = grounds[driver]
+    try:
+        with (
+            WAYS["load"](ground, NODES[name].make(ground.aim)),
+            pytest.raises(Invalid, match="daemon"),
+        ):
+            ground.build("FROM hostile/image:1\nCOPY --chown=daemon Dockerfile /\n")
+    finally:
+        assert ground.differences() == {}
+
+
+@pytest.mark.parametrize("way", ["pull", "load", "load-layout"])
+def test_the_error_names_the_layer(way: str, grounds: dict[str, Ground]) -> None:
+    for case in (EVERY["name that climbs"], EVERY["gzip with a wrong checksum"]):
+        data = case.make(b"")
+        with (
+            pytest.raises(CortenError, match=Digest.of(data).short),
+            WAYS[way](grounds["erofs"], data),
+        ):
+            pass
+        assert grounds["erofs"].differences() == {}
 
 
 def _try(case: Case, verdict: Verdict, way: str, ground: Ground) -> None:

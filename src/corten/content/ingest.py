@@ -20,6 +20,10 @@ from corten.system.locks import is_still, try_lock, try_own
 from corten.system.writeback import EarlyWriteback
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+RESERVE = 1 << 30
+"""How many bytes of a disk blobs leave free; of a small one a part of its size:"""
+RESERVE_PART = 50
+_STRIDE = 8 * PIECE
 
 
 class StorageFull(Unavailable):
@@ -51,6 +55,7 @@ class FileIngest:
         self._writeback = EarlyWriteback(fd)
         self._doomed = False
         self._over = False
+        self._look_at = _STRIDE
         try:
             if descriptor is not None:
                 self._resume(descriptor.size)

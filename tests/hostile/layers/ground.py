@@ -34,6 +34,7 @@ from support.tars import file, link, pack, write_tar
 
 _TYPES = {"": media.OCI_LAYER, "zstd": media.OCI_LAYER_ZSTD}
 _NAME = "hostile/image:1"
+_BUILT = "docker.io/hostile/built:1"
 
 
 class Ground:
@@ -125,6 +126,20 @@ class Ground:
         partial = [path for path in root.glob("content/ingest/*") if path.suffix != ".lock"]
         return [*partial, *root.glob("layers/*/.new-*"), *root.glob("snapshots/.new-*")]
 
+    def build(self, dockerfile: str, data: bytes = b"") -> Descriptor:
+        """Build an image; ``archive`` in the context holds `data`."""
+        context = self.scratch("context")
+        context.mkdir()
+        try:
+            (context / "archive").write_bytes(data)
+            (context / "Dockerfile").write_text(dockerfile)
+            options = BuildOptions(context=context, tags=(_BUILT,))
+            return build(self.host, options, Job()).descriptor
+        finally:
+            for path in context.iterdir():
+                path.unlink()
+            context.rmdir()
+
     @contextmanager
     def tree(self, diff_ids: Sequence[Digest]) -> Iterator[Path]:
         """The layers, mounted read-only."""
@@ -168,7 +183,8 @@ def _warm(ground: Ground) -> None:
             pass
     with suppress(CortenError), applied(ground, pack(link(b"a", b"b"))):
         pass  # a stack is looked for
-    (ground.outside / "root/cache/work").mkdir(exist_ok=True)
+    for kept in ("work", "view"):
+        (ground.outside / "root/cache" / kept).mkdir(exist_ok=True)
     for record in ground.host.store.images():
         remove(ground.host, record.image_id, force=True, prune=False)
     collect(ground.host, grace=0, cache=True)
@@ -236,18 +252,8 @@ def loaded_layout(ground: Ground, data: bytes) -> Iterator[Path]:
 @contextmanager
 def added(ground: Ground, data: bytes) -> Iterator[Path]:
     """A build unpacks the bytes by ADD."""
-    context = ground.scratch("context")
-    context.mkdir()
-    try:
-        (context / "archive").write_bytes(data)
-        (context / "Dockerfile").write_text("FROM scratch\nADD archive /\n")
-        result = build(ground.host, BuildOptions(context=context, tags=(_NAME,)), Job())
-        with ground.image(result.descriptor) as tree:
-            yield tree
-    finally:
-        for path in context.iterdir():
-            path.unlink()
-        context.rmdir()
+    with ground.image(ground.build("FROM scratch\nADD archive /\n", data)) as tree:
+        yield tree
 
 
 Way = Callable[[Ground, bytes], AbstractContextManager[Path]]
