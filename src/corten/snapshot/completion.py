@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corten.archive.entry import show
-from corten.errors import Invalid, Unavailable, Unsupported
+from corten.content.ingest import storage_error
+from corten.errors import Invalid, Unsupported
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import Implied, covering
 from corten.system.xattr import read_xattrs, write_xattrs
@@ -41,7 +42,8 @@ def complete(layer: Path, below: Sequence[str], record: LayerRecord, target: Pat
     for directory in looks:
         _make(place, directory, made)
     for link in record.links:
-        source = find(below, link.target)
+        with _failing("look at", link.target):
+            source = find(below, link.target)
         if source is None:
             raise Invalid(
                 f"{show(link.name)} is a hard link to {show(link.target)}, "
@@ -88,12 +90,12 @@ def _failing(what: str, path: bytes) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot {what} {show(path)}: {error.strerror}"
         if error.errno in (errno.EMLINK, errno.ENAMETOOLONG, errno.EOPNOTSUPP):
             raise Unsupported(
-                message, hint="the file system under the root directory cannot keep it"
+                f"cannot {what} {show(path)}: {error.strerror}",
+                hint="the file system under the root directory cannot keep it",
             ) from error
-        raise Unavailable(message) from error
+        raise storage_error(error, f"{what} {show(path)}") from error
 
 
 def _make(place: bytes, directory: bytes, made: set[bytes]) -> None:

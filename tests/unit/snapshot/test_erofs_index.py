@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from corten.archive.entry import Entry
 from corten.errors import Unsupported
 from corten.snapshot.erofs_index import build_index
+from corten.snapshot.erofs_reader import IndexReader
 from corten.snapshot.tree import LayerTree
 from support.erofs_image import Image
 from support.tars import directory, file, link, pack, scan, symlink
@@ -105,6 +106,21 @@ def test_whiteouts_and_opaque_directories_are_as_overlayfs_wants_them() -> None:
     assert found[b"d/x"].rdev == 0
     assert found[b"o"].xattrs == {"trusted.overlay.opaque": b"y"}
     assert found[b"d"].xattrs == {}
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 21, 700])
+def test_a_name_is_found_among_any_number(count: int) -> None:
+    names = [b"%d" % (number * 7919 % 10007) * (1 + number % 20) for number in range(count)]
+    data = pack(directory(b"d"), *(file(b"d/" + name) for name in names), directory(b"d/zz"))
+    reader = IndexReader(build_index(tree_of(data), len(data)))
+    inside, kind = reader.entry(reader.root, b"d") or (0, 0)
+    assert kind == 2
+    wanted = {name: (number, kind) for name, number, kind in reader.names(inside)}
+    assert {name: reader.entry(inside, name) for name in wanted} == wanted
+    assert set(wanted) == {*names, b"zz"}
+    for name in (b"", b"!", b"5.", b"zz\0", b"zzz", b"\xff"):
+        assert reader.entry(inside, name) is None
+    assert reader.entry(inside, b"..") == (reader.root, 2)
 
 
 def test_empty_layer_has_a_root_only() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from corten.archive.entry import Entry
 from corten.errors import Invalid, Unsupported
 from corten.oci.digest import Digest
 from corten.snapshot.erofs_index import build_index
@@ -35,6 +36,7 @@ def layer(place: Path, members: Members) -> Stratum:
         data_size=len(data),
         links=tree.links,
         opaque=tree.root.opaque,
+        implied=tree.implied,
     )
     return Stratum(diff_id, IndexReader(index), record)
 
@@ -147,6 +149,24 @@ def test_what_does_not_fit_is_unsupported(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match=f"{SLOTS + 1} layers"):
         merge_indexes(layers)
     assert len(merge_indexes(layers[1:]).devices) == SLOTS
+
+
+@pytest.mark.parametrize("largest", [0, 1, 2])
+def test_implied_directories_look_as_in_the_topmost_layer_that_names_them(
+    tmp_path: Path, largest: int
+) -> None:
+    layers: list[list[Entry | tuple[Entry, bytes]]] = [
+        [directory(b"d", 0o1777, uid=7), directory(b"d/e", 0o700, xattrs={"user.e": b"e" * 500})],
+        [file(b"d/e/f/a"), directory(b"opened", 0o711), file(b"d/gone/x")],
+        [file(b"d/e/f/b"), file(b"opened/.wh..wh..opq"), file(b".wh.new"), file(b"new/x")],
+    ]
+    layers[largest] += many(b"many", 40)
+    image = merge(tmp_path, *layers, [file(b"opened/y"), file(b"d/.wh.gone")]).image
+    tree = walk(image)
+    found = {name: stat.S_IMODE(tree[name][3]) for name in (b"d", b"d/e", b"d/e/f", b"opened")}
+    assert found == {b"d": 0o1777, b"d/e": 0o700, b"d/e/f": 0o755, b"opened": 0o711}
+    assert tree[b"d"][8] == 7
+    assert b"e" * 500 in IndexReader(image).area(tree[b"d/e"][0])
 
 
 def test_link_that_names_nothing_is_invalid(tmp_path: Path) -> None:
