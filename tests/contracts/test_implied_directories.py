@@ -91,7 +91,12 @@ def test_deep_ones_each_look_as_below(bench: Bench) -> None:
 
 
 def test_links_and_whiteouts_imply_their_directories_too(bench: Bench) -> None:
-    below = [TMP, file(b"tmp/f", b"f"), file(b"tmp/gone"), directory(b"d", 0o1700, mtime_ns=9)]
+    below: Members = [
+        TMP,
+        file(b"tmp/f", b"f"),
+        file(b"tmp/gone"),
+        directory(b"d", 0o1700, mtime_ns=9),
+    ]
     seen = merged_alike(bench, below, [file(b"tmp/.wh.gone"), link(b"d/g", b"tmp/f")])
     assert (seen[b"tmp"][1:6], seen[b"d"][1:6]) == (LOOK, (0o1700, 0, 0, 0, 9))
     assert set(seen) == {b"tmp", b"tmp/f", b"d", b"d/g"}
@@ -126,7 +131,7 @@ def test_opaque_mark_hides_what_it_holds_not_what_it_looks_like(bench: Bench, la
 
 def test_no_stack_is_made_where_nothing_depends_on_what_is_below(bench: Bench) -> None:
     stacks = bench.root / "stacks" / bench.driver
-    plain = [file(b"d/x"), directory(b"e", 0o700)]
+    plain: Members = [file(b"d/x"), directory(b"e", 0o700)]
     show(bench, plain, [file(b"d/y"), file(b"n/ew/z")], [directory(b"e"), file(b"e/x")])
     assert not stacks.exists() or [path.name for path in stacks.iterdir()] == [".lock"]
     show(bench, plain, [file(b"e/y")])
@@ -161,7 +166,7 @@ def stacks(draw: st.DrawFn) -> list[list[Entry | tuple[Entry, bytes]]]:
 
 def untimed(seen: dict[bytes, Look]) -> dict[bytes, Sequence[object]]:
     """Directories without times: GNU tar changes those of directories that it goes into."""
-    found = {}
+    found: dict[bytes, Sequence[object]] = {}
     for path, each in seen.items():
         is_directory = each[0] == stat.S_IFDIR
         found[path] = (*each[:5], 0 if is_directory else each[5], *each[6:])

@@ -179,3 +179,8 @@ class TestLinksToLowerLayers:
         layers = self.stack(bench, link(b"g", target))
         with pytest.raises(Invalid, match=f"{layers[1].short}: g is a hard link"):
             bench.snapshotter.prepare("bad", layers)
+
+    def test_what_is_not_below_is_refused_also_where_it_would_be_hidden(self, bench: Bench) -> None:
+        layers = [bench.layer(pack(link(b"g", b"f"))), bench.layer(pack(file(b".wh..wh..opq")))]
+        with pytest.raises(Invalid, match=f"{layers[0].short}: g is a hard link"):
+            bench.snapshotter.prepare("bad", layers)

@@ -107,8 +107,8 @@ class ErofsSnapshotter(StackingSnapshotter):
         else:
             return super()._stack(layers)
         before, lower = super()._stack(layers[count:])
+        mount = self._merged(layers[:count])  # also if it is hidden: a wrong link is refused
         if not any(self._record(layer).opaque for layer in layers[count:]):
-            mount = self._merged(layers[:count])
             before.append(mount)
             lower.append(mount.target)
         return before, lower
