@@ -16,10 +16,10 @@ from corten.config.settings import Settings
 from corten.engine.containers import create
 from corten.engine.creation import ContainerOptions
 from corten.engine.host import Host
-from corten.engine.images import remove
+from corten.engine.images import remove, tag
 from corten.engine.lookup import LayerMissing, find_image, image_for, prepare
 from corten.engine.system import collect
-from corten.errors import NotFound
+from corten.errors import NotFound, Unavailable
 from corten.events.job import Job
 from support import busybox
 from support.commands import corten, environment
@@ -172,5 +172,25 @@ def test_an_image_that_was_looked_up_is_there_until_its_container_is(host: Host)
 def test_an_image_that_lacks_a_layer_is_said_to(host: Host) -> None:
     for diff_id in find_image(host, "busybox").config.diff_ids:
         host.store.blobs.delete(diff_id)
-    with pytest.raises(LayerMissing, match="of the image is not here"):
+    with pytest.raises(LayerMissing, match="of the image busybox:latest is not here") as caught:
         image_for(host, "busybox", Job(), pull="never")
+    assert caught.value.hint == (
+        "build or load the image again, or remove it: corten rmi busybox:latest"
+    )
+    # No registry is known to have it: one of this name there is somebody else's.
+    with pytest.raises(LayerMissing, match="is not here"):
+        image_for(host, "busybox", Job())
+
+
+def test_an_image_that_lacks_a_layer_says_under_what_name_a_registry_has_it(host: Host) -> None:
+    image = find_image(host, "busybox")
+    tag(host, "busybox", "127.0.0.1:1/base/app:2")
+    host.store.add_repo_digest("127.0.0.1:1/base/app", image.descriptor.digest, image.id)
+    for diff_id in image.config.diff_ids:
+        host.store.blobs.delete(diff_id)
+    for text in ("busybox", image.id.encoded[:12]):
+        with pytest.raises(LayerMissing) as caught:
+            image_for(host, text, Job())
+        assert caught.value.hint == "fetch it again: corten pull 127.0.0.1:1/base/app:2"
+    with pytest.raises(Unavailable, match="is not here, and it cannot be pulled"):
+        image_for(host, "127.0.0.1:1/base/app:2", Job())

@@ -33,8 +33,10 @@ def parse_rmi(arguments: Sequence[str]) -> Removal | None:
     names = words[1:]
     if words[:1] != ["rmi"] or not names or any(not n or n.startswith("-") for n in names):
         return None
-    # An empty root is a mistake that the full command line speaks about.
-    return Removal(root, tuple(names)) if root or len(words) == len(arguments) else None
+    # An empty root, or a file, is a mistake that the full command line speaks about.
+    if os.path.isfile(root) or (not root and len(words) < len(arguments)):  # noqa: PTH113
+        return None
+    return Removal(root, tuple(names))
 
 
 def remove_quickly(removal: Removal) -> int:

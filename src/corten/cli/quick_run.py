@@ -78,7 +78,7 @@ def parse_run(arguments: Sequence[str]) -> Request | None:
         root = words.pop(0)[len("--root=") :]
         if not root:
             return None
-    if words[:1] != ["run"]:
+    if words[:1] != ["run"] or os.path.isfile(root):  # noqa: PTH113
         return None
     found = _flags(words[1:])
     if found is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from corten.engine.creation import ContainerOptions, record_of
 from corten.engine.host import Host
 from corten.engine.lookup import image_for, prepare
-from corten.errors import Conflict, NotFound, Usage
+from corten.errors import Conflict, Corrupt, NotFound, Usage
 from corten.events.job import Job
 from corten.runtime import lifecycle
 from corten.runtime.attach import Attachment, Streams, forwarding
@@ -237,9 +237,11 @@ def logs(
     return read_log(path, tail=tail, follow=running if follow else None)
 
 
-def containers(host: Host, *, everything: bool = False) -> Iterator[ContainerRow]:
-    """The running containers, or all of them, newest first."""
-    for record in host.runtime.containers.walk():
+def containers(
+    host: Host, *, everything: bool = False, unreadable: Callable[[Corrupt], object] | None = None
+) -> Iterator[ContainerRow]:
+    """The running containers, or all of them, newest first; see `ContainerStore.walk`."""
+    for record in host.runtime.containers.walk(unreadable):
         row = row_of(host, record)
         if everything or row.state.status is Status.RUNNING:
             yield row

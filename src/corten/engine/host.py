@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from corten.config.settings import Settings
+from corten.errors import Usage
 from corten.oci.platform import Platform, normalized
 
 if TYPE_CHECKING:
@@ -40,11 +41,16 @@ class Host(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def store(self) -> LocalStore:
-        """The local images."""
+        """The local images.  Raises: Usage: the root cannot be a directory."""
         from corten.content.local import LocalStore
 
         # Images may hold secrets, and layers programs that are setuid: nobody else looks in.
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise Usage(
+                f"the root {self.root} is no directory", hint="choose another --root or CORTEN_ROOT"
+            ) from None
         return LocalStore(self.root, self.platform)
 
     @cached_property

@@ -23,11 +23,22 @@ PULL_POLICIES = ("missing", "always", "never")
 
 
 class LayerMissing(NotFound):
-    """An image is here, but not all of it."""
+    """An image is here, but not all of it.
 
-    def __init__(self, layer: Digest) -> None:
+    ``pullable`` is the name under which a registry has it, empty where none is known to.
+    """
+
+    def __init__(self, host: Host, image: Image, layer: Digest) -> None:
+        found = [name for record in host.store.find(image.id) for name in record.names]
+        names = [Reference.parse(name) for name in found]
+        known = {text.partition("@")[0] for text in host.store.repo_digests(image.id)}
+        self.pullable = next((n.familiar() for n in names if n.name in known), "")
+        called = names[0].familiar() if names else image.id.short
         super().__init__(
-            f"layer {layer.short} of the image is not here", hint="pull the image again"
+            f"layer {layer.short} of the image {called} is not here",
+            hint=f"fetch it again: corten pull {self.pullable}"
+            if self.pullable
+            else f"build or load the image again, or remove it: corten rmi {called}",
         )
 
 
@@ -113,6 +124,8 @@ def image_for(
             if pull == "never":
                 raise
             if isinstance(error, LayerMissing):
+                if not error.pullable or str(Reference.parse(error.pullable)) != _canonical(text):
+                    raise  # what a registry has under this name, if anything, is another image
                 lacking = error.message
         else:
             if apply:
@@ -127,6 +140,13 @@ def image_for(
             error.message = f"{lacking}, and it cannot be pulled: {error.message}"
         raise
     return load_image(host.store, pulled.descriptor, wanted)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return str(Reference.parse(text))
+    except Invalid:
+        return ""  # an ID
 
 
 def check_whole(host: Host, root: Descriptor) -> None:
@@ -152,7 +172,7 @@ def hold(host: Host, image: Image) -> None:
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=False):
         # From either of the two the driver's form can be made again.
         if not any([touch(layer.digest), touch(diff_id)]):
-            raise LayerMissing(layer.digest)
+            raise LayerMissing(host, image, layer.digest)
 
 
 def prepare(host: Host, key: str, image: Image, job: Job) -> None:
@@ -189,4 +209,4 @@ def ensure_applied(host: Host, image: Image, job: Job) -> None:
             continue
         with claimed(sink, layer, job):
             if not sink.has(layer):
-                raise LayerMissing(layer.digest)
+                raise LayerMissing(host, image, layer.digest)

@@ -12,6 +12,7 @@ import msgspec
 
 from corten.content.gc import reach, roots_of
 from corten.engine import containers, images
+from corten.engine.checking.scope import DAMAGED
 from corten.engine.host import Host
 from corten.engine.system import Collected, collect
 from corten.errors import Conflict, NotFound
@@ -50,7 +51,8 @@ Files = dict[tuple[int, int], int]
 
 
 def disk_usage(host: Host) -> list[Usage]:
-    """Images, containers, volumes and the build cache, as they lie on the disk.
+    """Images, containers, volumes and the build cache, as they lie on the disk; and what repairs
+    set aside, if they did.
 
     A layer's tar, which the storage driver has by a hard link, counts once.  What images
     and the build cache share counts as the images', and so does what nothing needs any
@@ -59,7 +61,12 @@ def disk_usage(host: Host) -> list[Usage]:
     """
     records = list(host.runtime.containers.walk())
     images, cache = _contents(host, records)
-    return [images, _containers(host, records), _volumes(host, records), cache]
+    rows = [images, _containers(host, records), _volumes(host, records), cache]
+    aside = host.root / DAMAGED
+    if aside.is_dir():
+        # Nobody but its owner deletes it, and no container is made of it.
+        rows.append(Usage("Damaged", sum(1 for _ in aside.iterdir()), 0, _size(aside), 0))
+    return rows
 
 
 def _contents(host: Host, records: Sequence[ContainerRecord]) -> tuple[Usage, Usage]:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +140,24 @@ class ContainerStore:
             return record
         raise NotFound(f"no container {reference!r}", hint="corten ps -a lists all")
 
-    def walk(self) -> Iterator[ContainerRecord]:
-        """All containers, newest first."""
-        records = [record for i in self._ids() if (record := self._read(i)) is not None]
+    def walk(
+        self, unreadable: Callable[[Corrupt], object] | None = None
+    ) -> Iterator[ContainerRecord]:
+        """All containers, newest first.
+
+        Raises: Corrupt: a record is damaged, unless `unreadable` takes what is wrong: then the
+        others are all.  Who deletes what no container needs has to know every one.
+        """
+        records = []
+        for identity in self._ids():
+            try:
+                record = self._read(identity)
+            except Corrupt as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
+            else:
+                records += [record] if record is not None else []
         yield from sorted(records, key=lambda record: record.created, reverse=True)
 
     def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:

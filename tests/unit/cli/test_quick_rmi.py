@@ -64,6 +64,19 @@ def test_everything_else_is_left_to_the_frame(line: str) -> None:
     assert parse_rmi(line.split()) is None
 
 
+def test_a_file_as_the_root_is_left_to_the_frame(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for words in (["--root", str(file), "rmi", "a"], [f"--root={file}", "rmi", "a"]):
+        assert parse_rmi(words) is None
+    for words in (["rmi", "a"], ["--progress", "plain", "rmi", "a"]):
+        done = corten(*words, root=file)
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"corten: the root {file} is no directory\nhint: choose another --root or CORTEN_ROOT\n"
+        )
+
+
 def test_an_empty_name_or_root_is_left_to_the_frame() -> None:
     assert parse_rmi(["rmi", ""]) is None
     assert parse_rmi(["--root", "", "rmi", "a"]) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from hypothesis import given, settings
@@ -97,6 +99,13 @@ def test_plain_forms_mean_what_they_mean_to_the_full_command_line(line: str) -> 
 )
 def test_everything_else_is_left_to_the_full_command_line(line: str) -> None:
     assert parse_run(line.split()) is None
+
+
+def test_a_file_as_the_root_is_left_to_the_full_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert parse_run(["--root", str(file), "run", "busybox"]) is None
+    assert parse_run(["--root", str(tmp_path), "run", "busybox"]) is not None
 
 
 def test_an_empty_image_is_left_to_the_full_command_line() -> None:

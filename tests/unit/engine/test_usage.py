@@ -10,8 +10,10 @@ import pytest
 
 from corten.builder.cache import BuildCache, Saved
 from corten.config.settings import Settings
+from corten.engine.checking.check import check
 from corten.engine.host import Host
 from corten.engine.usage import Usage, disk_usage
+from corten.events.job import Job
 from corten.oci import media
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.protocols import Process
@@ -108,3 +110,15 @@ def test_the_cache_has_what_no_image_has(host: Host) -> None:
     assert 2 * MIB < row.size < 3 * MIB
     assert row.reclaimable == row.size
     assert usage(host)["Images"].size < 2 * MIB
+
+
+def test_what_a_repair_set_aside_is_a_row_of_its_own(host: Host) -> None:
+    made = image(host, "a")
+    blob = host.store.blobs.file(made.layers[0].digest)
+    blob.write_bytes(os.urandom(MIB))
+    before = usage(host)["Images"].size
+    assert not all(finding.repaired for finding in check(host, Job(), repair=True).findings)
+    row = usage(host)["Damaged"]
+    assert (row.total, row.active, row.reclaimable) == (1, 0, 0)
+    assert MIB <= row.size < MIB + 64 * 1024
+    assert usage(host)["Images"].size <= before - MIB

@@ -195,6 +195,20 @@ def test_a_damaged_record_is_named(store: ContainerStore) -> None:
         store.get("web")
 
 
+def test_a_damaged_record_hides_no_other_from_who_takes_what_is_wrong(
+    store: ContainerStore,
+) -> None:
+    bad, good = store.create(record("bad")), store.create(record("good"))
+    (store.directory(bad.id) / "record.json").write_bytes(b"")
+    with pytest.raises(Corrupt):  # a collection has to know all
+        list(store.walk())
+    wrong: list[Corrupt] = []
+    assert list(store.walk(wrong.append)) == [good]
+    (error,) = wrong
+    assert bad.short_id in error.message
+    assert "corten system check --repair" in error.hint
+
+
 def test_records_keep_secrets_from_others(store: ContainerStore) -> None:
     made = store.create(record("web"))
     assert store.directory(made.id).stat().st_mode & 0o077 == 0

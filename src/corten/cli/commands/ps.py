@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from corten.cli.frame import Number, echo, host
 from corten.cli.frame import command as define
+from corten.errors import Corrupt
 
 
 @define(
@@ -39,12 +42,17 @@ corten ps --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'
 def command(everything: bool, last: int | None, quiet: bool, no_trunc: bool, form: str) -> None:
     """List containers.
 
-    Only those that run, the newest first, unless -a or -n is given.
+    Only those that run, the newest first, unless -a or -n is given.  One whose record cannot
+    be read is left out, with a warning.
     """
     from itertools import islice
 
     from corten.cli.container_list import Shape, listing
     from corten.engine import containers
 
-    rows = islice(containers.containers(host(), everything=everything or bool(last)), last)
+    def warn(error: Corrupt) -> None:
+        sys.stderr.write(f"corten: warning: {error.message}\nhint: {error.hint}\n")
+
+    everything = everything or bool(last)
+    rows = islice(containers.containers(host(), everything=everything, unreadable=warn), last)
     echo(listing(rows, Shape(quiet, no_trunc, form)))

@@ -25,7 +25,8 @@ def command(form: str) -> None:
 
     SIZE is what lies on the disk, each file once; what images share with the build cache
     counts as the images'.  RECLAIMABLE is what no container needs: `corten system prune -a`
-    and `corten builder prune` delete it.
+    and `corten builder prune` delete it.  Damaged is what `corten system check --repair` moved to
+    the directory damaged under the root: yours to look at or delete.
     """
     from corten.engine.usage import disk_usage
 

@@ -13,7 +13,7 @@ from corten.content.readonly import damage
 from corten.content.salvage import replace_catalog
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.leftovers import living_leases
-from corten.engine.checking.scope import REPAIR, found, mended
+from corten.engine.checking.scope import DAMAGED, REPAIR, found, mended
 from corten.engine.checking.survey import DIFF_ID, GZIP, Needs, survey
 from corten.engine.host import Host
 from corten.errors import Conflict, CortenError, Invalid
@@ -61,7 +61,7 @@ def rebuild(
         )
     host.close()
     file = host.root / CATALOG
-    aside = host.root / "damaged" / f"catalog-{int(time.time())}"
+    aside = host.root / DAMAGED / f"catalog-{int(time.time())}"
     replace_catalog(file, aside)
     count = _name_again(host, records)
     told = f"made anew of what was left, with {count} names"

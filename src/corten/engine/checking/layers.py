@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from corten.engine.checking.finding import Finding
-from corten.engine.checking.scope import REPAIR, Scope, comes_back, found, mended, people
+from corten.engine.checking.scope import DAMAGED, REPAIR, Scope, comes_back, found, mended, people
 from corten.errors import CortenError
 from corten.oci.digest import Digest
 from corten.runtime.state import Status, container_state
@@ -48,7 +48,7 @@ def _layer(scope: Scope, driver: Checks, layer: Digest, problem: str) -> Finding
         return found("layer", subject, problem, f"end {at_work}, then {REPAIR}")
     if tar is None and (need is not None or snapshots):
         # It may be the last that has these files.
-        aside = scope.root / "damaged" / f"layer-{layer.encoded}-{time.time_ns()}"
+        aside = scope.root / DAMAGED / f"layer-{layer.encoded}-{time.time_ns()}"
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         driver.discard(layer, aside)
         back = comes_back(need, scope.known) if need is not None else "it has no image any more"

@@ -10,6 +10,7 @@ from typing import Protocol
 from corten.archive.compression import MAGIC, Deflater, Inflater, deflater, detect, inflater
 from corten.content.local import LocalStore
 from corten.content.protocols import PIECE
+from corten.engine.checking.scope import DAMAGED
 from corten.engine.checking.survey import Need, Needs
 from corten.errors import Cancelled, CortenError, NotFound, Unavailable
 from corten.events.job import Job
@@ -85,7 +86,7 @@ class Mender:
 
         None: it was gone, or is whole by now.
         """
-        aside = self._store.root / "damaged"
+        aside = self._store.root / DAMAGED
         aside.mkdir(mode=0o700, exist_ok=True)
         target = aside / f"{digest.algorithm}-{digest.encoded}"
         return target if self._take_out(digest, target) else None

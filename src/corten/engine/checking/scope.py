@@ -16,6 +16,8 @@ from corten.oci.digest import Digest
 from corten.runtime.containers import ContainerRecord
 
 REPAIR = "corten system check --repair"
+DAMAGED = "damaged"
+"""The directory under the root with what a repair took out of the way, for people to look at."""
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.layers import apply
-from corten.engine.checking.scope import REPAIR, Scope, comes_back, found, mended
+from corten.engine.checking.scope import DAMAGED, REPAIR, Scope, comes_back, found, mended
 from corten.engine.host import Host
 from corten.errors import Conflict, CortenError
 from corten.oci import media
@@ -83,7 +83,7 @@ def _unreadable(scope: Scope, path: Path, problem: str) -> Finding:
     if not scope.repair:
         return found("container", subject, problem, f"{REPAIR} moves it out of the way")
     # Its logs and changes may be of value to somebody: nothing is deleted.
-    aside = scope.root / "damaged" / f"container-{path.name}-{int(time.time())}"
+    aside = scope.root / DAMAGED / f"container-{path.name}-{int(time.time())}"
     aside.mkdir(mode=0o700, parents=True)
     path.rename(aside / "container")
     snapshot = scope.root / "snapshots" / path.name
