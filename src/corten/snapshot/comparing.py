@@ -20,7 +20,12 @@ _FORMS = {
     "block": stat.S_IFBLK,
     "fifo": stat.S_IFIFO,
 }
-_OPAQUE = "trusted.overlay.opaque"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ACL = "system.posix_acl_access"
+_LONG = 4 + 4 * 8
+"""The size of an access control list that names more than owner, group and others."""
+_TIMES = (1 << 31) * 1_000_000_000
+"""Times farther from 1970 are kept by file systems as far as they can."""
 
 
 def index_difference(layer: Path, tar: Path) -> str:
@@ -53,27 +58,58 @@ def tree_difference(directory: Path, tar: Path) -> str:
 
 
 def _differences(directory: Path, tree: LayerTree, source: int) -> Iterator[str]:
-    todo: list[tuple[bytes, Node]] = [(os.fsencode(directory), tree.root)]
+    # One descriptor, as in extraction: a path from the root may be longer than calls take.
+    here = os.open(directory, _DIRECTORY)
     inodes: dict[int, tuple[int, int]] = {}
-    while todo:
-        path, node = todo.pop()
-        name = show(path[len(os.fsencode(directory)) + 1 :]) or "the root directory"
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            yield f"it lacks {name}"
-            continue
-        if wrong := _metadata(node, path, found) or _content(node, path, source):
-            yield f"{name} has {wrong}"
-        place = found.st_dev, found.st_ino
-        if inodes.setdefault(id(node), place) != place:
-            yield f"{name} is not the hard link that it should be"
-        if node.children is not None:
-            with os.scandir(path) as entries:
-                present = {entry.name for entry in entries}
-            for extra in sorted(present - set(node.children)):
-                yield f"{show(extra)} in {name} is not in the tar"
-            todo += [(path + b"/" + child, below) for child, below in node.children.items()]
+    levels = [(b"", iter([(b".", tree.root)]))]
+    try:
+        while True:
+            path, left = levels[-1]
+            name, node = next(left, (b"", None))
+            if node is None:
+                levels.pop()
+                if len(levels) < 2:
+                    return
+                here = _go(here, b"..")
+                continue
+            whole = path + name if node is not tree.root else b""
+            place = b"/proc/self/fd/%d/%b" % (here, name)
+            yield from _difference(node, place, show(whole) or "the root directory", source)
+            status = os.lstat(place)
+            if inodes.setdefault(id(node), _identity(status)) != _identity(status):
+                yield f"{show(whole)} is not the hard link that it should be"
+            if node.children is not None:
+                here = _go(here, name)
+                levels.append((whole + b"/" if whole else b"", iter(node.children.items())))
+    finally:
+        os.close(here)
+
+
+def _go(here: int, name: bytes) -> int:
+    """The directory `name` in the open one `here`, which is closed."""
+    there = os.open(name, _DIRECTORY, dir_fd=here)
+    os.close(here)
+    return there
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _difference(node: Node, place: bytes, name: str, source: int) -> Iterator[str]:
+    """What is wrong with one file, and what is in a directory that should not be."""
+    try:
+        found = os.lstat(place)
+    except FileNotFoundError:
+        yield f"it lacks {name}"
+        return
+    if wrong := _metadata(node, place, found) or _content(node, place, source):
+        yield f"{name} has {wrong}"
+    if node.children is not None:
+        with os.scandir(place) as entries:
+            present = {entry.name for entry in entries}
+        for extra in sorted(present - set(node.children)):
+            yield f"{show(extra)} in {name} is not in the tar"
 
 
 def _metadata(node: Node, path: bytes, found: os.stat_result) -> str:
@@ -86,18 +122,20 @@ def _metadata(node: Node, path: bytes, found: os.stat_result) -> str:
         return ""
     if (found.st_uid, found.st_gid) != (entry.uid, entry.gid):
         return "another owner"
-    if entry.kind != "symlink" and stat.S_IMODE(found.st_mode) != entry.mode:
+    # Setting an access control list sets the permissions, too.
+    bits = 0o7000 if _ACL in entry.xattrs else 0o7777
+    if entry.kind != "symlink" and (found.st_mode ^ entry.mode) & bits:
         return "another mode"
     # Who makes a name in a directory changes its time: a layer of ours is complete before.
-    if found.st_mtime_ns != entry.mtime_ns:
+    if found.st_mtime_ns != entry.mtime_ns and abs(entry.mtime_ns) < _TIMES:
         return "another time"
     return _attributes(node, path)
 
 
 def _attributes(node: Node, path: bytes) -> str:
-    wanted = dict(node.entry.xattrs)
-    if node.opaque:
-        wanted[_OPAQUE] = b"y"
+    wanted = {**node.entry.xattrs, **node.marks}
+    if len(wanted.get(_ACL, bytes(_LONG))) < _LONG:
+        del wanted[_ACL]  # it says no more than the permissions, which is where it went
     names = os.listxattr(path, follow_symlinks=False)
     # A security module labels files by itself.
     present = {
