@@ -1,7 +1,8 @@
 """Claims: of several that bring one blob to one sink, one does, and the others wait for it.
 
 A claim is a locked file.  The kernel drops the lock when its holder dies, and who waited
-goes on from what the dead one left behind.
+goes on from what the dead one left behind.  The file says who the holder is: one that was
+stopped (^Z) may never go on, so nobody waits for it.
 
 Who waits has no claim, and who has one waits for no other: so two that bring the same blobs
 in different orders cannot wait for each other.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from corten.content.ingest import CLAIM, named_for
@@ -36,10 +37,23 @@ def claim_file(directory: Path, digest: Digest) -> ExitStack | None:
     if file is not None:
         fd = try_own(file)
         if fd is None:
-            return None
+            return stack if _is_stopped(file) else None
         stack.callback(os.close, fd)
         stack.callback(file.unlink, missing_ok=True)  # called before the lock is let go of
+        with suppress(OSError):  # on a full disk it is no more than a lock
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d" % os.getpid(), 0)
     return stack
+
+
+def _is_stopped(file: Path) -> bool:
+    """Whether the process that holds a claim was stopped by a signal."""
+    from corten.system.process import process_state
+
+    try:
+        return process_state(int(file.read_bytes())) == "T"
+    except (OSError, ValueError):
+        return False  # it has ended, or has only just begun
 
 
 @contextmanager

@@ -138,8 +138,9 @@ class Claims(Protocol):
     def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
         """The right to bring the blob, for the block; None: another has it now.
 
-        It ends with its holder, however that ends.  It keeps nobody from ingesting:
-        whoever does not ask is not held up.  Raises: Unavailable.
+        It ends with its holder, however that ends; one that was stopped by a signal is not
+        waited for.  It keeps nobody from ingesting: whoever does not ask is not held up.
+        Raises: Unavailable.
         """
 
 

@@ -29,16 +29,6 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[int]:
         os.close(fd)
 
 
-@contextmanager
-def trying(path: Path, *, shared: bool = False) -> Iterator[bool]:
-    """Like :func:`locked` without waiting: yields whether the lock was got.  Raises: OSError."""
-    fd = _open(path)
-    try:
-        yield try_lock(fd, shared=shared)
-    finally:
-        os.close(fd)
-
-
 def try_lock(fd: int, *, shared: bool = False) -> bool:
     """Lock an open file without waiting; closing the last copy of `fd` lets go.  Raises: OSError."""
     try:

@@ -135,12 +135,26 @@ def _beginning(stream: IO[bytes]) -> bytes:
 def process_ticks(pid: int) -> int:
     """When the process started, in clock ticks since boot; 0: there is none, or a zombie.
 
-    Spec: proc(5), stat, fields 3 and 22.
+    Spec: proc(5), stat, field 22.
     """
+    fields = _stat(pid)
+    return 0 if not fields or fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+def process_state(pid: int) -> str:
+    """What the process does, as a letter: R, S, T (stopped by a signal) …; empty: there is none.
+
+    Spec: proc(5), stat, field 3.
+    """
+    fields = _stat(pid)
+    return fields[0].decode() if fields else ""
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Fields of ``/proc/PID/stat`` from the third on; none: there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return []
     # The second field, the name, may hold spaces and parentheses.
-    fields = text.rpartition(b")")[2].split()
-    return 0 if fields[0] in {b"Z", b"X"} else int(fields[19])
+    return text.rpartition(b")")[2].split()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -248,6 +249,50 @@ def test_a_claim_ends_with_its_process_and_what_it_wrote_is_gone_on_with(
         gated = Gated(source, lambda: None)
         copy(gated, store, BLOB, Job())
         assert gated.opened == [(BLOB.digest, 6000)]
+    assert leftovers(tmp_path) == []
+
+
+def test_nobody_waits_for_a_process_that_was_stopped(source: MemoryStore, tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "import pathlib\n"
+        "from corten.content.local import LocalStore\n"
+        "from corten.oci.descriptor import describe\n"
+        "data = b'0123456789' * 1000\n"
+        "blob = describe(data, 'application/octet-stream')\n"
+        "store = LocalStore(pathlib.Path(sys.argv[1]))\n"
+        "with store.claim(blob), store.ingest(blob) as ingest:\n"
+        "    ingest.write(data[:6000])\n"
+        "    print('there', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    ingest.write(data[6000:])\n"
+        "    ingest.commit(blob.digest)\n"
+    )
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", program, tmp_path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as other,
+        LocalStore(tmp_path, AMD64) as store,
+    ):
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "there\n"
+            watcher = Watcher()
+            pool, waiting = in_thread(lambda: copy(source, store, BLOB, watcher.job))
+            assert watcher.waiting.wait(20)  # it is at work: it is waited for
+            other.send_signal(signal.SIGSTOP)
+            waiting.result(20)
+            pool.shutdown()
+            assert read_all(store, BLOB) == DATA
+            other.send_signal(signal.SIGCONT)
+            other.communicate("go on\n", timeout=20)
+            assert other.returncode == 0
+            assert read_all(store, BLOB) == DATA
+        finally:
+            other.kill()
     assert leftovers(tmp_path) == []
 
 

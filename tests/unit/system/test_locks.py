@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from corten.system.locks import locked, trying
+from corten.system.locks import locked, try_lock
 
 _HOLD = """
 import sys
@@ -17,31 +17,25 @@ with locked(Path(sys.argv[1])):
 """
 
 
+def free(file: Path, *, shared: bool = False) -> bool:
+    """Whether the lock can be had now; it is let go of at once."""
+    with file.open("r+b") as opened:
+        return try_lock(opened.fileno(), shared=shared)
+
+
 def test_an_exclusive_lock_excludes(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     with locked(file):
-        with trying(file) as got:
-            assert not got
-        with trying(file, shared=True) as got:
-            assert not got
-    with trying(file) as got:
-        assert got
+        assert not free(file)
+        assert not free(file, shared=True)
+    assert free(file)
 
 
 def test_shared_locks_go_together_but_not_with_an_exclusive_one(tmp_path: Path) -> None:
     file = tmp_path / "lock"
     with locked(file, shared=True):
-        with trying(file, shared=True) as got:
-            assert got
-        with trying(file) as got:
-            assert not got
-
-
-def test_trying_lets_go_at_the_end_of_its_block(tmp_path: Path) -> None:
-    file = tmp_path / "lock"
-    for _ in range(3):
-        with trying(file) as got:
-            assert got
+        assert free(file, shared=True)
+        assert not free(file)
 
 
 def test_waiting_ends_when_the_other_lets_go(tmp_path: Path) -> None:
@@ -70,8 +64,6 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        with trying(file) as got:
-            assert not got
+        assert not free(file)
         process.kill()
-    with trying(file) as got:
-        assert got
+    assert free(file)
