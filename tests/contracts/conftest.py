@@ -11,17 +11,22 @@ from corten.system.mount import mount, unmount
 from support.snapshots import Bench
 
 
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory, where files are made quickly and no mount can be by file."""
+    place = tmp_path / "tmpfs"
+    place.mkdir()
+    mount("tmpfs", str(place), "tmpfs")
+    try:
+        yield place
+    finally:
+        unmount(str(place), detach=True)
+
+
 @pytest.fixture(params=["erofs", "erofs-loop", "overlay"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     driver, _, loop = str(request.param).partition("-")
     if not loop:
         yield Bench(driver, tmp_path)
         return
-    # tmpfs cannot back a mount by file.
-    place = tmp_path / "tmpfs"
-    place.mkdir()
-    mount("tmpfs", str(place), "tmpfs")
-    try:
-        yield Bench(driver, place, loop=True)
-    finally:
-        unmount(str(place), detach=True)
+    yield Bench(driver, request.getfixturevalue("memory"), loop=True)

@@ -40,7 +40,7 @@ def find_stretches(fd: int, size: int) -> Stretches | None:
     joined = _Joined()
     at = 0
     while at < size:
-        start, end = _next_data(fd, at, size)
+        start, end = next_data(fd, at, size)
         if start >= size:
             break
         # Aligned, so that the blocks are the same wherever a hole ended.
@@ -88,8 +88,11 @@ def _scan(piece: bytes, at: int, joined: _Joined) -> None:
             joined.add(at + offset, at + offset + len(block))
 
 
-def _next_data(fd: int, at: int, size: int) -> tuple[int, int]:
-    """Where data begins at or after `at`, and where it ends; `size` if there is none."""
+def next_data(fd: int, at: int, size: int) -> tuple[int, int]:
+    """Where data begins at or after `at`, and where it ends; `size` if there is none.
+
+    Raises: OSError.
+    """
     try:
         start = os.lseek(fd, at, os.SEEK_DATA)
         return start, os.lseek(fd, start, os.SEEK_HOLE)

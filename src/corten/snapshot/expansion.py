@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from corten.archive.holes import next_data
 from corten.content.ingest import storage_error
 from corten.snapshot.tree import LayerTree
 
@@ -42,18 +43,13 @@ def _expand(tree: LayerTree, source: int, target: int) -> None:
 
 
 def copy_range(source: int, offset: int, target: int, at: int, count: int) -> None:
-    """Copy `count` bytes between files at given offsets, large stretches inside the kernel.
+    """Copy `count` bytes to where `target` has none yet, large stretches inside the kernel.
 
-    Small ones go through memory: for those the kernel's way costs 2.3 times as much.
-    Raises: OSError; EOFError: the source is shorter.
+    Holes in these stay holes.  Small ones go through memory: for those the kernel's way
+    costs 2.3 times as much.  Raises: OSError; EOFError: the source is shorter.
     """
-    while count > PIECE:
-        try:
-            done = os.copy_file_range(source, target, count, offset, at)
-        except OSError:
-            break  # across file systems, or one that does not offer it
-        if not done:
-            break
+    if count > PIECE:
+        done = _copy_large(source, offset, target, at, count)
         offset, at, count = offset + done, at + done, count - done
     while count:
         piece = os.pread(source, min(count, PIECE), offset)
@@ -61,3 +57,23 @@ def copy_range(source: int, offset: int, target: int, at: int, count: int) -> No
             raise EOFError(f"the file ends {count} bytes early")
         written = os.pwrite(target, piece, at)
         offset, at, count = offset + written, at + written, count - written
+
+
+def _copy_large(source: int, offset: int, target: int, at: int, count: int) -> int:
+    """As `copy_range`, as far as the kernel does it; returns how many bytes that was."""
+    begin, end = offset, min(offset + count, os.fstat(source).st_size)
+    while offset < end:
+        start, stop = next_data(source, offset, end)
+        offset, stop = min(start, end), min(stop, end)
+        while offset < stop:
+            to = at + offset - begin
+            try:
+                done = os.copy_file_range(source, target, stop - offset, offset, to)
+            except OSError:
+                return offset - begin  # across file systems, or one that does not offer it
+            if not done:
+                return offset - begin
+            offset += done
+    if os.fstat(target).st_size < at + offset - begin:  # it ends with a hole
+        os.ftruncate(target, at + offset - begin)
+    return max(offset - begin, 0)

@@ -123,6 +123,26 @@ def test_ranges_are_copied_between_any_offsets(tmp_path: Path) -> None:
     assert target.read_bytes()[7 + 900 : 3007] == source.read_bytes()[1000:3100]
 
 
+@pytest.mark.parametrize("last", [b"", b"end"])
+def test_holes_of_large_ranges_stay_holes(tmp_path: Path, last: bytes) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    size = 64 * 2**20
+    with source.open("wb") as out:
+        out.write(b"x" * 5000)
+        out.seek(30 * 2**20)
+        out.write(b"middle" * 500_000)
+        out.truncate(size)
+        out.seek(size - len(last))
+        out.write(last)
+    with source.open("rb") as reading, target.open("wb") as writing:
+        copy_range(reading.fileno(), 512, writing.fileno(), 1024, size - 512)
+        with pytest.raises(EOFError):
+            copy_range(reading.fileno(), size - 512, writing.fileno(), size + 512, 3 * 2**20)
+    written = target.read_bytes()
+    assert written[1024 : size + 512] == source.read_bytes()[512:]
+    assert target.stat().st_blocks * 512 < 16 * 2**20
+
+
 def test_empty_tree_leaves_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "tar").write_bytes(b"")
     (tmp_path / "fs").mkdir()
