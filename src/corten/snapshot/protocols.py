@@ -49,8 +49,10 @@ class Snapshotter(Protocol):
         """Make the uncompressed layer in `tar` mountable; nothing to do if it is already.
 
         The driver may go on using `tar` where it lies.  The caller has verified
-        that its digest is `diff_id`.  Raises: Invalid, Unsupported: by what the
-        tar holds, entry named; nothing stays behind.
+        that its digest is `diff_id`.  A hard link to what the layer does not have is
+        taken here, since a layer below may have it; it is refused where a stack is made
+        in which none has (`prepare`, `Completes`).  Raises: Invalid, Unsupported: by what
+        the tar holds, entry named; nothing stays behind.
         """
 
     def prepare(
@@ -58,7 +60,9 @@ class Snapshotter(Protocol):
     ) -> tuple[Mount, ...]:
         """A new snapshot over `layers` (lowest first), and how to mount it.
 
-        Raises: Conflict: the key is in use; NotFound: a layer is not applied.
+        Raises: Conflict: the key is in use; NotFound: a layer is not applied; Invalid: one
+        links to what is not below it; Unsupported: more layers than can be merged, where
+        one depends on those below it.
         """
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
