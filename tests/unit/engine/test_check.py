@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,8 @@ from corten.image.compress import compressed
 from corten.image.view import load_image
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
+from corten.runtime.containers import ContainerRecord
+from corten.runtime.protocols import Process
 from corten.snapshot.erofs import ErofsSnapshotter
 from corten.snapshot.remains import write_snapshot_record
 from corten.snapshot.unpacking import UnpackingSink
@@ -565,3 +567,35 @@ def test_an_extracted_layer_is_left_to_the_build_that_may_be_running_on_it(
             "end the commands that are at work, then corten system check --repair",
         )
         assert (layer / "fs").is_dir()
+
+
+def test_a_build_that_began_after_the_check_keeps_its_snapshot_and_scratch(
+    host: Host, pulled: SmallImage
+) -> None:
+    snapshot, scratch = host.root / "snapshots" / "build-1", host.root / "archive-1"
+
+    def build() -> None:
+        other.enter_context(Host(host.settings).store.lease())
+        for path in (snapshot, scratch):
+            path.mkdir(parents=True)
+        write_snapshot_record(snapshot, "erofs", [tar_of(host, pulled)])
+        for path in (snapshot, scratch):  # hashing took long
+            os.utime(path, (1, 1))
+
+    with ExitStack() as other:
+        report = check(host, at_the_end_of("check", "blobs", build), repair=True)
+        assert report.findings == ()
+        assert snapshot.is_dir()
+        assert scratch.is_dir()
+    assert len(found(host, repair=True)) == 2
+    assert not snapshot.exists()
+
+
+def test_a_container_that_was_renamed_during_the_check_gets_no_second_name(
+    host: Host, pulled: SmallImage
+) -> None:
+    store = host.runtime.containers
+    record = store.create(ContainerRecord(id="", name="before", process=Process(("true",))))
+    job = at_the_end_of("check", "blobs", lambda: store.rename(record, "after"))
+    check(host, job, repair=True)
+    assert [path.name for path in (store.path / ".names").iterdir()] == ["after"]

@@ -12,8 +12,7 @@ from corten.content.listing import CATALOG
 from corten.content.readonly import damage
 from corten.content.salvage import replace_catalog
 from corten.engine.checking.finding import Finding
-from corten.engine.checking.leftovers import living_leases
-from corten.engine.checking.scope import DAMAGED, REPAIR, found, mended
+from corten.engine.checking.scope import DAMAGED, REPAIR, found, living_leases, mended
 from corten.engine.checking.survey import DIFF_ID, GZIP, Needs, survey
 from corten.engine.host import Host
 from corten.errors import Conflict, CortenError, Invalid

@@ -14,7 +14,7 @@ from corten.engine.checking.catalogs import catalog_problem, rebuild, remember_a
 from corten.engine.checking.content import verify
 from corten.engine.checking.finding import Finding, Report
 from corten.engine.checking.layers import check_layers, count_layers
-from corten.engine.checking.leftovers import check_leftovers, living_leases
+from corten.engine.checking.leftovers import check_leftovers
 from corten.engine.checking.records import check_records
 from corten.engine.checking.scope import Scope
 from corten.engine.checking.snapshots import check_containers, check_snapshots, readable_records
@@ -39,13 +39,13 @@ def check(host: Host, job: Job, *, repair: bool = False, deep: bool = False) -> 
         step = stack.enter_context(job.step("repair" if repair else "check", str(host.root)))
         records, unreadable = readable_records(host)
         findings: list[Finding] = []
-        busy = bool(living_leases(host.root))
         problem = catalog_problem(host)
         if problem:
             findings.append(rebuild(host, problem, records, repair=repair))
+        lease = ""
         if repair and (host.root / CATALOG).exists():
             # Nobody collects meanwhile what is being mended.
-            stack.enter_context(host.store.lease())
+            lease = stack.enter_context(host.store.lease())
         blobs = BlobDirectory(host.root / "content")
         known = _survey(host) if repair or not problem else EMPTY
         roots = roots_of(known, [(r.name, r.manifest) for r in records])
@@ -56,12 +56,14 @@ def check(host: Host, job: Job, *, repair: bool = False, deep: bool = False) -> 
         scope = Scope(
             host=host, job=step, repair=repair, deep=deep, blobs=blobs, known=known, needs=needs,
             records=records,
-            busy=busy,
+            lease=lease,
         )  # fmt: skip
         seen = verify(blobs, needs, step)
         about_blobs, damaged = check_blobs(scope, seen.damaged)
         findings += about_blobs
-        scope = msgspec.structs.replace(scope, damaged=frozenset(damaged))
+        # Hashing may have taken long: there are other containers now.
+        records, unreadable = readable_records(host)
+        scope = msgspec.structs.replace(scope, damaged=frozenset(damaged), records=records)
         findings += check_layers(scope)
         findings += check_containers(scope, unreadable)
         findings += check_snapshots(scope)

@@ -22,11 +22,6 @@ _TEMPORARY_AGE = 60.0
 _PAUSE = 0.05
 
 
-def living_leases(root: Path) -> list[Path]:
-    """Lock files of leases that somebody holds now."""
-    return [path for path in (root / "content" / "ingest").glob("*.lease") if not is_free(path)]
-
-
 def check_leftovers(scope: Scope) -> Iterator[Finding]:
     """Drafts, partial blobs, leases, scratch, mounts and bundles whose owner is dead.
 
@@ -108,19 +103,17 @@ def _still_listed(scope: Scope, lease: str) -> bool:
 
 def _mounts(scope: Scope) -> Iterator[Finding]:
     """What is mounted below the root in everybody's sight: commands mount in private only."""
-    running = {
-        str(scope.host.runtime.directory(record) / "netns")
-        for record in scope.records
-        if container_state(scope.host.runtime.directory(record)).status is Status.RUNNING
-    }
     places = ("layers", "snapshots", "stacks", "run", "containers")
     inside = tuple(f"{scope.root.resolve()}/{place}/" for place in places)
     for point in sorted(mount_points(), reverse=True):
-        if not point.startswith(inside) or point in running:
+        if not point.startswith(inside):
             continue
         owner = Path(point).parent
-        if Path(point).name == "netns" and not is_old(owner, _TEMPORARY_AGE):
-            continue  # a container that is just starting
+        if Path(point).name == "netns" and (
+            container_state(owner).status is Status.RUNNING
+            or not is_old(owner, _TEMPORARY_AGE)  # it is just starting
+        ):
+            continue
 
         def remove(point: str = point) -> None:
             with suppress(OSError):

@@ -14,6 +14,7 @@ from corten.engine.host import Host
 from corten.events.job import Job
 from corten.oci.digest import Digest
 from corten.runtime.containers import ContainerRecord
+from corten.snapshot.remains import is_free
 
 REPAIR = "corten system check --repair"
 DAMAGED = "damaged"
@@ -23,8 +24,8 @@ DAMAGED = "damaged"
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """One check of `host`.  Without ``repair`` nothing may be changed.
 
-    ``busy``: other commands hold leases.  ``damaged`` are blobs whose bytes are wrong and
-    still in place.
+    ``lease`` is the check's own, if it has one.  ``damaged`` are blobs whose bytes are wrong
+    and still in place.
     """
 
     host: Host
@@ -35,13 +36,18 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     known: Survey
     needs: Needs
     records: tuple[ContainerRecord, ...]
-    busy: bool = False
+    lease: str = ""
     damaged: Set[Digest] = frozenset()
 
     @property
     def root(self) -> Path:
         """The root that is checked."""
         return self.host.root
+
+    @property
+    def busy(self) -> bool:
+        """Whether other commands hold leases now: what they make may have no other owner yet."""
+        return any(path.stem != self.lease for path in living_leases(self.root))
 
     def tar(self, layer: Digest) -> Path | None:
         """The layer's tar as it lies in the store, None: it has none."""
@@ -50,6 +56,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def whole_tar(self, layer: Digest) -> Path | None:
         """The layer's tar, if its bytes are right."""
         return None if layer in self.damaged else self.tar(layer)
+
+
+def living_leases(root: Path) -> list[Path]:
+    """Lock files of leases that somebody holds now."""
+    return [path for path in (root / "content" / "ingest").glob("*.lease") if not is_free(path)]
 
 
 def mended(kind: str, subject: str, problem: str, done: str) -> Finding:
