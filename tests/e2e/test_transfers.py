@@ -9,6 +9,7 @@ import pytest
 
 from corten.config.settings import Settings
 from corten.content.copy import copy
+from corten.content.graph import read_document
 from corten.content.layout import OCILayout
 from corten.engine.archives import copy as copy_place
 from corten.engine.host import Host
@@ -16,11 +17,11 @@ from corten.engine.transfer import pull, push
 from corten.errors import Invalid, NotFound
 from corten.events.job import Job
 from corten.oci import media
-from corten.oci.manifest import build_manifest
+from corten.oci.manifest import build_manifest, parse_document
 from corten.oci.reference import Reference
 from corten.remote.registries import Registries
 from support.contents import AMD64, ARM64, index_of, plain_image, put
-from support.registry_server import ServerProcess, corten_registry
+from support.registry_server import ServerProcess, corten_registry, docker_registry
 
 pytestmark = [pytest.mark.e2e]
 
@@ -83,6 +84,24 @@ def test_a_second_push_takes_at_most_three_requests_and_an_untagged_image_is_sen
             repository.delete(first.descriptor)
             push(host, name, Job())
             assert repository.resolve("1").digest == first.descriptor.digest
+
+
+def test_a_layer_that_a_registry_lost_is_sent_again_by_copy(host: Host, tmp_path: Path) -> None:
+    """A push trusts a registry that has the manifest; a copy asks for every blob."""
+    with docker_registry(tmp_path / "registry") as fresh, Registries({}) as registries:
+        name = f"{fresh.host}/x/lossy:1"
+        image = plain_image(host.store, b"content")
+        host.store.tag(name, image.root)
+        repository = registries.open(Reference.parse(name), ("pull", "push"))
+        manifest = push(host, name, Job()).descriptor
+        layer = parse_document(read_document(repository, manifest)).children[1]
+        (lost,) = (tmp_path / "registry").rglob(f"{layer.digest.encoded}/data")
+        lost.unlink()
+        push(host, name, Job())
+        assert not lost.exists()
+        copy_place(host, name, f"docker://{name}", Job())
+        assert lost.stat().st_size == layer.size
+        assert repository.resolve("1").digest == manifest.digest
 
 
 def test_an_index_of_which_images_are_missing_is_not_copied_as_a_whole(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -69,7 +70,7 @@ def reclaim(host: Host) -> int:
         count += host.executor.sweep()
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
     snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
-    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*")]
+    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*"), *_unfinished(host)]
     remains = host.containers.remains()
     if host.store.leases.oldest() is not None:
         return count
@@ -83,6 +84,20 @@ def reclaim(host: Host) -> int:
         remove_tree(folder)
         count += 1
     return count + host.containers.sweep(remains)
+
+
+def _unfinished(host: Host) -> Iterator[Path]:
+    """Files that were to replace others, and what a first command tried a driver with.
+
+    Not every command that makes such has a lease: only old ones are nobody's.
+    """
+    from corten.snapshot.drafts import UNFINISHED_AGE, is_old, is_unfinished
+
+    for folder in (host.root, host.root / "content"):
+        yield from filter(is_unfinished, folder.glob(".*.tmp"))
+    for path in (host.root / "layers").glob(".probe-*"):
+        if is_old(path, UNFINISHED_AGE):
+            yield path
 
 
 def _prune_all(host: Host) -> Callable[[Collection[Digest], float], int]:

@@ -102,9 +102,10 @@ def _digest_here(host: Host, reference: Reference) -> Digest | None:
 
 
 def _stands_for(registry: Source, tag: str, descriptor: Descriptor) -> bool:
-    """Whether the tag is this manifest already: a registry has all that its manifests name.
+    """Whether the tag is this manifest already: then the registry had all that it names.
 
-    Spec: OCI distribution, "Pushing Manifests".
+    One that has lost a blob since is not found out, for that takes a question for each;
+    `corten copy` asks them.  Spec: OCI distribution, "Pushing Manifests".
     """
     try:
         return registry.resolve(tag).digest == descriptor.digest

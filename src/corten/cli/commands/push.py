@@ -23,7 +23,8 @@ def command(name: str, insecure: bool, quiet: bool) -> None:
     """Give an image to the registry that its name says.
 
     Layers are compressed once and sent at the same time; what the registry has already
-    is not sent.
+    is not sent.  Where the tag is this image already, nothing is; should that registry have lost
+    a layer, `corten copy NAME docker://NAME` looks for each and sends it again.
 
     Progress goes to standard error, the result to standard output.  With --progress=json the
     last event's detail is the digest.
