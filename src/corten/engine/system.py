@@ -70,7 +70,7 @@ def reclaim(host: Host) -> int:
         count += host.executor.sweep()
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
     snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
-    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*"), *_unfinished(host)]
+    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*"), *_probes(host)]
     remains = host.containers.remains()
     if host.store.leases.oldest() is not None:
         return count
@@ -86,15 +86,10 @@ def reclaim(host: Host) -> int:
     return count + host.containers.sweep(remains)
 
 
-def _unfinished(host: Host) -> Iterator[Path]:
-    """Files that were to replace others, and what a first command tried a driver with.
+def _probes(host: Host) -> Iterator[Path]:
+    """What a killed first command tried the drivers with; old, for who probes has no lease yet."""
+    from corten.snapshot.drafts import UNFINISHED_AGE, is_old
 
-    Not every command that makes such has a lease: only old ones are nobody's.
-    """
-    from corten.snapshot.drafts import UNFINISHED_AGE, is_old, is_unfinished
-
-    for folder in (host.root, host.root / "content"):
-        yield from filter(is_unfinished, folder.glob(".*.tmp"))
     for path in (host.root / "layers").glob(".probe-*"):
         if is_old(path, UNFINISHED_AGE):
             yield path
