@@ -33,10 +33,14 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class BlobDirectory:
-    """Blobs under `path`, which is made if it is not there.  Thread-safe; holds nothing open."""
+    """Blobs under `path`, which is made if it is not there.  Thread-safe; holds nothing open.
 
-    def __init__(self, path: Path) -> None:
+    `hint` says what to do about a blob that is not there.
+    """
+
+    def __init__(self, path: Path, hint: str = "") -> None:
         self.path = path
+        self.hint = hint
         self._blobs = path / "blobs"
         self._ingest = path / "ingest"
 
@@ -56,7 +60,7 @@ class BlobDirectory:
         """The blob's length in bytes.  Raises: NotFound."""
         found = self._stat(digest)
         if found is None:
-            raise missing(digest)
+            raise missing(digest, self.hint)
         return found.st_size
 
     def size_or_none(self, digest: Digest) -> int | None:
@@ -91,12 +95,12 @@ class BlobDirectory:
             fd = os.open(self.file(digest), _READ)
         except OSError as error:
             if error.errno in _ABSENT:
-                raise missing(digest) from None
+                raise missing(digest, self.hint) from None
             raise storage_error(error, f"read {digest}") from error
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
-                raise missing(digest)
+                raise missing(digest, self.hint)
             if not 0 <= offset <= found.st_size:
                 raise Invalid(f"offset {offset} lies outside of {digest}")
             if offset:
@@ -117,7 +121,7 @@ class BlobDirectory:
     def locate(self, digest: Digest) -> Path:
         """The blob's file.  Raises: NotFound."""
         if self._stat(digest) is None:
-            raise missing(digest)
+            raise missing(digest, self.hint)
         return self.file(digest)
 
     def ingest(self, descriptor: Descriptor | None = None) -> FileIngest:
@@ -263,6 +267,6 @@ def _use_now(file: Path) -> None:
     os.utime(file, ns=(now, now), follow_symlinks=False)
 
 
-def missing(digest: Digest) -> NotFound:
+def missing(digest: Digest, hint: str = "") -> NotFound:
     """The error for a blob that is not there."""
-    return NotFound(f"there is no blob {digest}")
+    return NotFound(f"there is no blob {digest}", hint=hint)

@@ -30,6 +30,7 @@ from corten.oci.digest import Digest
 from corten.oci.platform import Platform, normalized
 from corten.system.locks import directory_locked
 
+_LOST = "corten system check says what needs it and what brings it back"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -56,7 +57,7 @@ class LocalStore:
         self.root = root
         self.path = root / "content"
         self.platform = platform or normalized("linux", os.uname().machine)
-        self.blobs = BlobDirectory(self.path)
+        self.blobs = BlobDirectory(self.path, _LOST)
         self.catalog = Catalog(root / CATALOG)
         self.leases = Leases(self.path / "ingest", self.catalog)
 

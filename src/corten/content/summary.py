@@ -36,7 +36,7 @@ def summarize(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Sum
         return summarize(blobs, image_manifest(blobs, root, platform), platform)
     for descriptor in document.children:
         if not media.is_foreign(descriptor.media_type) and not blobs.touch(descriptor.digest):
-            raise missing(descriptor.digest)
+            raise missing(descriptor.digest, blobs.hint)
     return _summarize_manifest(blobs, document)
 
 

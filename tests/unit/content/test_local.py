@@ -278,3 +278,18 @@ def test_has_counts_as_use(store: LocalStore) -> None:
     os.utime(file, (1, 1))
     assert store.has(descriptor)
     assert file.stat().st_mtime > 1
+
+
+def test_a_blob_that_got_lost_is_said_how_to_find_out_about(store: LocalStore) -> None:
+    image = plain_image(store, b"content")
+    store.tag(NAME, image.root)
+    layer = image.layers[0]
+    store.blobs.file(layer.digest).unlink()
+    for act in (
+        lambda: store.open(layer),
+        lambda: store.locate(layer),
+        lambda: store.tag("registry.example/other:1", image.root),
+    ):
+        with pytest.raises(NotFound, match=str(layer.digest)) as caught:
+            act()
+        assert "corten system check" in caught.value.hint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -133,7 +134,10 @@ def test_what_is_written_while_a_catalog_is_replaced_is_in_the_last_one(
     writers = [threading.Thread(target=write, args=(me,)) for me in range(3)]
     for writer in writers:
         writer.start()
+    deadline = time.monotonic() + 60
     try:
+        while not written and time.monotonic() < deadline:
+            time.sleep(0.01)
         for number in range(8):
             replace_catalog(file, tmp_path / f"aside-{number}")
     finally:
