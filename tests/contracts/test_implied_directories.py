@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corten.archive.entry import Entry
+from corten.errors import Unsupported
+from corten.snapshot.erofs_layout import SLOTS
 from corten.snapshot.mounting import mounted
 from corten.snapshot.removal import remove_tree
 from support.layers import Members, many
@@ -136,6 +138,20 @@ def test_no_stack_is_made_where_nothing_depends_on_what_is_below(bench: Bench) -
     assert not stacks.exists() or [path.name for path in stacks.iterdir()] == [".lock"]
     show(bench, plain, [file(b"e/y")])
     assert len([path for path in stacks.iterdir() if path.name != ".lock"]) == 1
+
+
+def test_more_layers_than_an_index_can_have(bench: Bench) -> None:
+    layers = [bench.layer(pack(TMP))]
+    layers += [bench.layer(pack(file(b"f%d" % number, b"%d" % number))) for number in range(SLOTS)]
+    assert bench.look(*layers)[b"tmp"][1:6] == LOOK
+    layers.append(bench.layer(pack(file(b"tmp/x", b"x"))))
+    if bench.driver == "overlay":
+        assert bench.look(*layers)[b"tmp"][1:6] == LOOK
+        return
+    with pytest.raises(Unsupported, match="more than one index can have") as raised:
+        bench.snapshotter.prepare("many", layers)
+    assert raised.value.hint == "the overlay driver can: --storage-driver overlay"
+    assert list(bench.snapshotter.walk()) == []
 
 
 NAMES = st.sampled_from([b"a", b"b", b"c"])

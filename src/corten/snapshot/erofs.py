@@ -107,7 +107,11 @@ class ErofsSnapshotter(StackingSnapshotter):
         else:
             return super()._stack(layers)
         before, lower = super()._stack(layers[count:])
-        mount = self._merged(layers[:count])  # also if it is hidden: a wrong link is refused
+        try:
+            mount = self._merged(layers[:count])  # also if it is hidden: a wrong link is refused
+        except Unsupported as error:
+            error.hint = error.hint or "the overlay driver can: --storage-driver overlay"
+            raise
         if not any(self._record(layer).opaque for layer in layers[count:]):
             before.append(mount)
             lower.append(mount.target)

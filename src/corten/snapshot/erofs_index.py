@@ -1,7 +1,8 @@
 """Writes the EROFS image that makes a layer's tar mountable: metadata only, the tar is its device.
 
 The format and the layout: :mod:`corten.snapshot.erofs_layout`.
-Cost: about 7 us of CPU a file, the tar's parsing included.
+Cost: 6 to 8 us of CPU a file, of which parsing the tar is 4 to 5 (9 where each file has
+a pax header).
 """
 
 from __future__ import annotations
