@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ import pytest
 
 from corten.content.archive_writer import Form
 from corten.content.archived import ArchivedImage
+from corten.content.copy import copy
 from corten.content.layout import OCILayout
 from corten.content.local import LocalStore
 from corten.events.job import Job
+from corten.image.compress import compressed
 from corten.image.incoming import Spool
 from corten.image.transfer import load, save
 from corten.image.view import load_image
@@ -81,6 +86,20 @@ def test_skopeo_reads_what_we_save_and_we_load_what_it_writes(
             (loaded,) = load(other, stream, Job(), Spool(tmp_path / "spool"))
         assert loaded.names == (NAME,)
         assert other.images()[0].image_id == image.config.digest
+
+
+def test_layers_of_many_blocks_are_inflated_by_go(store: LocalStore, tmp_path: Path) -> None:
+    """Several cores write one gzip stream, block by block; skopeo reads it with Go's package."""
+    mixed = b"".join(os.urandom(1000) + b"the same again " * 100 for _ in range(3000))
+    made = plain_image(store, mixed)
+    outgoing = compressed(store, made.root, Job())
+    copy(store, OCILayout(tmp_path / "layout"), outgoing, Job(), name="v1")
+    plain = tmp_path / "plain.tar"
+    _skopeo("copy", f"oci:{tmp_path}/layout:v1", f"docker-archive:{plain}:{NAME}")
+    with tarfile.open(plain) as archive:
+        (layer,) = json.loads(archive.extractfile("manifest.json").read())[0]["Layers"]  # type: ignore[union-attr]
+        found = hashlib.file_digest(archive.extractfile(layer), "sha256")  # type: ignore[arg-type]
+    assert found.hexdigest() == made.layers[0].digest.encoded
 
 
 def test_skopeo_reads_the_layout_inside_our_docker_archive(
