@@ -63,3 +63,18 @@ def test_what_was_changed_is_found_beside_whiteouts(damaged: bytes, tmp_path: Pa
     members = (file(b"d/.wh.gone"), file(b"d/left"), file(b"e/f/g"), file(b"e/f/h"), file(b"z"))
     found = problem(bench, *members, damage=damaged)
     assert found == f"{damaged.decode()} has other attributes"
+
+
+def test_layer_that_is_made_again_is_whole_under_the_links_to_it_too(tmp_path: Path) -> None:
+    bench = Bench("overlay", tmp_path)
+    below = bench.layer(pack(file(b"t", b"good")))
+    above = bench.layer(pack(link(b"l", b"t")))
+    before = bench.look(below, above)
+    path = bench.root / "layers/overlay" / below.encoded / "fs/t"
+    path.write_bytes(b"evil")
+    (driver,) = checks(bench.root)
+    tar = tmp_path / "layer-1.tar"
+    assert driver.problem(below, tar, deep=True) != ""
+    driver.discard(below)
+    bench.snapshotter.apply(below, tar)
+    assert bench.look(below, above) == before

@@ -55,13 +55,15 @@ class _LayerChecks:
             return "" if not self._holdings.layer(layer).exists() else error.message
 
     def discard(self, layer: Digest, aside: Path | None = None) -> None:
-        """Forget the layer, under whatever snapshot it is; `Snapshotter.apply` makes it anew."""
+        """Forget the layer and its stacks, under whatever snapshot; `Snapshotter.apply` makes it anew."""
         path = self._holdings.layer(layer)
         with self._holdings.locked(exclusive=True):
             if aside is None:
                 remove_whole(path)
             elif path.exists():
                 path.rename(aside)
+            # Hard links of an extracted layer go on holding what was damaged.
+            self._holdings.stacks.prune(self._holdings.has_layer)
 
     def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
         raise NotImplementedError
