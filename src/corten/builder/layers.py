@@ -1,6 +1,8 @@
 """Writing one layer's tar, with an eye on what lies below it.
 
-Directories that exist below are left as they are; missing ones are made.
+Directories that exist below stay as they are; missing ones are made.  A layer that
+puts something into one that exists repeats it as it is below: other engines extract each
+layer by itself, and would give a directory that it does not name a mode and owner of their own.
 Paths are relative to the root, without a leading slash; ``""`` is the root.
 """
 
@@ -61,6 +63,7 @@ class LayerWriter:
         self.count = 0
         self._made: dict[str, bool] = {"": True}
         self._fresh: set[str] = set()
+        self._named: set[str] = {""}
 
     def resolve(self, path: str) -> str:
         """The path that `path` leads to below, links followed; what is missing stays."""
@@ -145,8 +148,13 @@ class LayerWriter:
             raise Invalid(f"/{path} is a directory, which a file cannot take the place of")
         if there == "other" and is_directory:
             raise Invalid(f"/{path} is in the way: it is not a directory")
-        if is_directory and there == "":
-            self._fresh.add(path)
+        parent = path.rpartition("/")[0]
+        if parent not in self._named:
+            self._repeat(parent)
+        if is_directory:
+            self._named.add(path)
+            if there == "":
+                self._fresh.add(path)
         self._made[path] = is_directory
         seconds = entry.mtime_ns // _SECOND
         if entry.mtime_ns % _SECOND:
@@ -155,6 +163,29 @@ class LayerWriter:
         self.count += 1
         if not made_up:
             self.newest = max(self.newest, seconds)
+
+    def _repeat(self, path: str) -> None:
+        """Name the directories that lead to `path`, this one too, as they are below."""
+        unnamed = []
+        while path not in self._named:
+            unnamed.append(path)
+            path = path.rpartition("/")[0]
+        for each in reversed(unnamed):
+            self._named.add(each)
+            state = self._below.state(each) if self._below is not None else None
+            if self._below is None or state is None:
+                continue  # it went away below: a view of layers does not change
+            self._tar.add(
+                Entry(
+                    name=os.fsencode(each),
+                    kind="directory",
+                    mode=stat.S_IMODE(state.st_mode),
+                    uid=state.st_uid,
+                    gid=state.st_gid,
+                    mtime_ns=state.st_mtime_ns,
+                    xattrs=self._below.attributes(each),
+                )
+            )
 
     def finish(self) -> None:
         """Write the end of the tar."""

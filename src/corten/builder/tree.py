@@ -17,6 +17,7 @@ from corten.dockerfile.ignore import Ignore
 from corten.dockerfile.patterns import compile_match, has_magic
 from corten.errors import Invalid
 from corten.runtime.users import open_in_root
+from corten.system.xattr import layer_attributes, read_xattrs
 
 _LINKS = 40
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -69,6 +70,14 @@ class Tree:
         except (OSError, ValueError) as error:
             raise Invalid(f"cannot look at {path!r} in {self.label}: {error}") from None
         return None if left_out and not stat.S_ISDIR(state.st_mode) else state
+
+    def attributes(self, path: str) -> dict[str, bytes]:
+        """The extended attributes of what is at `path`, as far as a layer keeps them."""
+        place = os.fsencode(f"/proc/self/fd/{self.fd}/{path}")
+        try:
+            return layer_attributes(read_xattrs(place))
+        except OSError as error:
+            raise Invalid(f"cannot look at {path!r} in {self.label}: {error}") from None
 
     def resolve(self, path: str, follow: bool = True) -> str:
         """The path without links, ``.`` and ``..``; what is missing stays as it is.

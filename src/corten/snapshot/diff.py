@@ -24,12 +24,8 @@ from corten.archive.tar_writer import TarWriter
 from corten.errors import Conflict, Invalid, Unavailable, Unsupported
 from corten.snapshot.members import OPAQUE_MARK, PATH_MAX, WHITEOUT_PREFIX
 from corten.snapshot.stacks import RootMetadata
-from corten.system.xattr import read_xattrs
+from corten.system.xattr import layer_attributes, read_xattrs
 
-_PRIVATE = ("trusted.overlay.", "user.overlay.")
-_KEPT = ("user.", "trusted.", "security.", "system.posix_acl_")
-# Labels of the host's own policy and keys, which mean nothing anywhere else.
-_OF_THE_HOST = ("security.selinux", "security.evm", "security.SMACK64", "security.apparmor")
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -126,7 +122,7 @@ class _Walk:
     def _root(self, root: RootMetadata | None) -> _Level:
         status = os.fstat(self._here)
         found = read_xattrs(self._here)
-        xattrs = _kept(found)
+        xattrs = layer_attributes(found)
         now = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
         was = (root.mode, root.uid, root.gid) if root else (0o755, 0, 0)
         if now != was or xattrs:
@@ -152,7 +148,7 @@ class _Walk:
             if not stat.S_ISREG(status.st_mode):
                 raise Conflict(f"{show(full)} changed while the snapshot was read")
             self._check(full, name)
-            xattrs = _kept(read_xattrs(file))
+            xattrs = layer_attributes(read_xattrs(file))
             if status.st_nlink > 1 and self._linked(full, status, xattrs):
                 return
             stretches = find_stretches(file, status.st_size) if is_sparse(status) else None
@@ -179,7 +175,7 @@ class _Walk:
             return None
         if kind == "file":
             raise Conflict(f"{show(full)} changed while the snapshot was read")
-        xattrs = _kept(read_xattrs(b"/proc/self/fd/%d/%b" % (self._here, name)))
+        xattrs = layer_attributes(read_xattrs(b"/proc/self/fd/%d/%b" % (self._here, name)))
         if status.st_nlink > 1 and self._linked(full, status, xattrs):
             return None
         link = os.readlink(name, dir_fd=self._here) if kind == "symlink" else b""
@@ -192,7 +188,7 @@ class _Walk:
         self._here = below
         status = os.fstat(below)
         found = read_xattrs(below)
-        self._writer.add(_entry(full, "directory", status, _kept(found)))
+        self._writer.add(_entry(full, "directory", status, layer_attributes(found)))
         # overlayfs remembers where it copied a directory from, be it in vain (then empty).
         merged = "trusted.overlay.origin" in found
         return self._level(full + b"/", status, found, merged=merged)
@@ -222,17 +218,6 @@ class _Walk:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def _kept(found: dict[str, bytes]) -> dict[str, bytes]:
-    """The attributes that belong to the tree: not to overlayfs, nor to the host."""
-    if not found:
-        return found
-    return {
-        key: value
-        for key, value in found.items()
-        if key.startswith(_KEPT) and not key.startswith((*_PRIVATE, *_OF_THE_HOST))
-    }
 
 
 def _entry(

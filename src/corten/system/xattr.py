@@ -6,6 +6,22 @@ import errno
 import os
 from collections.abc import Mapping
 
+_KEPT = ("user.", "trusted.", "security.", "system.posix_acl_")
+_OVERLAY = ("trusted.overlay.", "user.overlay.")
+# Labels of the host's own policy and keys, which mean nothing anywhere else.
+_OF_THE_HOST = ("security.selinux", "security.evm", "security.SMACK64", "security.apparmor")
+
+
+def layer_attributes(found: dict[str, bytes]) -> dict[str, bytes]:
+    """The attributes that belong to a layer: not to overlayfs, nor to the host."""
+    if not found:
+        return found
+    return {
+        key: value
+        for key, value in found.items()
+        if key.startswith(_KEPT) and not key.startswith((*_OVERLAY, *_OF_THE_HOST))
+    }
+
 
 def read_xattrs(place: int | str | bytes) -> dict[str, bytes]:
     """All attributes of a file; none where the file system has none.  Raises: OSError."""

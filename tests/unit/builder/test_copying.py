@@ -119,20 +119,20 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         (("/a",), "/x", ["x"]),
         (("/a",), "/x/", ["x/", "x/a"]),
         (("/a",), "/new/deep/x", ["new/", "new/deep/", "new/deep/x"]),
-        (("/a",), "/there/", ["there/a"]),
-        (("/a",), "/there", ["there/a"]),
+        (("/a",), "/there/", ["there/", "there/a"]),
+        (("/a",), "/there", ["there/", "there/a"]),
         (("/a",), "/", ["a"]),
         (("/a", "/b"), "/x/", ["x/", "x/a", "x/b"]),
         (("/[ab]",), "/x/", ["x/", "x/a", "x/b"]),
-        (("/[ab]",), "/there", ["there/a", "there/b"]),
+        (("/[ab]",), "/there", ["there/", "there/a", "there/b"]),
         (("/d",), "/x", ["x/", "x/c", "x/e/", "x/e/f"]),
         (("/d",), "/x/", ["x/", "x/c", "x/e/", "x/e/f"]),
         (("/d",), "/", ["c", "e/", "e/f"]),
-        (("/d/e", "/a"), "/there/", ["there/f", "there/a"]),
+        (("/d/e", "/a"), "/there/", ["there/", "there/f", "there/a"]),
         (("/d/*",), "/x/", ["x/", "x/c", "x/f"]),
-        (("/a",), "/link/", ["there/a"]),
-        (("/a",), "/link", ["there/a"]),
-        (("/a",), "/link/x", ["there/x"]),
+        (("/a",), "/link/", ["there/", "there/a"]),
+        (("/a",), "/link", ["there/", "there/a"]),
+        (("/a",), "/link/x", ["there/", "there/x"]),
         (("/a",), "/filelink", ["file"]),
         (("/a",), "/file", ["file"]),
     ],
@@ -155,10 +155,18 @@ def test_missing_parents_are_made_for_everybody_to_read(bench: Bench) -> None:
     assert made["new/x"].mode == 0o600
 
 
-def test_parents_that_are_there_are_not_touched(bench: Bench) -> None:
+def test_parents_that_are_there_are_repeated_as_they_are(bench: Bench) -> None:
     bench.put("a")
     (bench.below / "there/deep").mkdir(parents=True)
-    assert list(bench.copy("/a", to="/there/deep/x/y")) == ["there/deep/x/", "there/deep/x/y"]
+    (bench.below / "there").chmod(0o1777)
+    os.setxattr(bench.below / "there/deep", "user.note", b"kept")
+    os.utime(bench.below / "there", ns=(5, 1_700_000_000_123_456_789))
+    made = bench.copy("/a", to="/there/deep/x/y")
+    assert list(made) == ["there/", "there/deep/", "there/deep/x/", "there/deep/x/y"]
+    assert made["there/"].mode == 0o1777
+    assert made["there/"].mtime_ns == 1_700_000_000_123_456_789
+    assert made["there/deep/"].xattrs == {"user.note": b"kept"}
+    assert bench.newest == 1_600_000_000
     assert list(bench.copy("/a", to="/there/deep/x/y", empty=True)) == [
         "there/", "there/deep/", "there/deep/x/", "there/deep/x/y",
     ]  # fmt: skip
@@ -179,7 +187,9 @@ def test_a_link_to_a_directory_below_is_copied_through(bench: Bench) -> None:
     bench.put("root/lib/deep/b")
     (bench.below / "usr/lib").mkdir(parents=True)
     (bench.below / "lib").symlink_to("usr/lib")
-    assert list(bench.copy("/root", to="/")) == ["usr/lib/a", "usr/lib/deep/", "usr/lib/deep/b"]
+    assert list(bench.copy("/root", to="/")) == [
+        "usr/", "usr/lib/", "usr/lib/a", "usr/lib/deep/", "usr/lib/deep/b",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -537,7 +547,7 @@ def test_an_archive_is_merged_with_what_is_below(bench: Bench) -> None:
     bench.put("a.tar", tar_of(("./", None), ("./lib", None), ("./lib/f", b"x"), ("/abs", b"y")))
     (bench.below / "usr/lib").mkdir(parents=True)
     (bench.below / "lib").symlink_to("usr/lib")
-    assert list(bench.copy("/a.tar", to="/", add=True)) == ["usr/lib/f", "abs"]
+    assert list(bench.copy("/a.tar", to="/", add=True)) == ["usr/", "usr/lib/", "usr/lib/f", "abs"]
 
 
 def test_links_in_an_archive_stay_links(bench: Bench) -> None:
