@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.system.xattr import read_xattrs, write_xattrs
+from corten.system.xattr import layer_attributes, read_xattrs, write_xattrs
 
 
 def test_attributes_are_written_and_read_by_path_and_descriptor(tmp_path: Path) -> None:
@@ -34,3 +34,10 @@ def test_file_systems_without_attributes_have_none() -> None:
 def test_missing_files_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_xattrs(str(tmp_path / "missing"))
+
+
+def test_attributes_of_the_host_and_of_overlayfs_are_not_the_layer_s() -> None:
+    kept = {"user.a": b"1", "security.capability": b"2", "system.posix_acl_access": b"3"}
+    own = {"trusted.overlay.opaque": b"y", "security.selinux": b"label", "btrfs.compression": b"z"}
+    assert layer_attributes(kept | own) == kept
+    assert layer_attributes({}) == {}
