@@ -165,13 +165,7 @@ class ErofsSnapshotter(StackingSnapshotter):
             with stacks.making():
                 devices = self._whole_stack(chain)  # another may have been faster
                 if devices is None:
-                    self._make_stack(chain, layers)
-                    devices = self._whole_stack(chain)
-        if devices is None:
-            raise Corrupt(
-                "the merged index of an image was damaged while it was made",
-                hint="the disk may be failing; see the kernel's log (dmesg)",
-            )
+                    devices = self._make_stack(chain, layers)
         options = [f"device={self._holdings.layer(device) / 'data'}" for device in devices]
         stack = stacks.stack(chain)
         return Mount("erofs", str(stack / "index"), str(stack / "mnt"), ("ro", *options))
@@ -188,7 +182,8 @@ class ErofsSnapshotter(StackingSnapshotter):
                 self._verify(device)
         return devices if (stack / "mnt").is_dir() else None
 
-    def _make_stack(self, chain: Digest, layers: tuple[Digest, ...]) -> None:
+    def _make_stack(self, chain: Digest, layers: tuple[Digest, ...]) -> tuple[Digest, ...]:
+        """Make a merged index anew; returns its devices."""
         from corten.snapshot.merging import Stratum, merge_indexes
 
         known: dict[Digest, Stratum] = {}
@@ -208,6 +203,7 @@ class ErofsSnapshotter(StackingSnapshotter):
                 (draft / "index").write_bytes(merged.image)
                 (draft / "mnt").mkdir()
                 self._holdings.stacks.publish(draft, chain, record_of_stack)
+        return tuple(merged.devices)
 
     def _verify(self, diff_id: Digest) -> None:
         """Compare the index with its checksum before the kernel reads it; mend the layer if need be.

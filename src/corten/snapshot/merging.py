@@ -28,6 +28,7 @@ from corten.snapshot.erofs_layout import (
     DIRECTORY,
     FILE,
     INODE,
+    LAST_ADDRESS,
     META,
     NO_BLOCK,
     PLAIN,
@@ -318,6 +319,11 @@ class _Merger:
                 last = next(reversed(self.devices.values()))
                 address = last.address + last.blocks
             device = Device(blocks_of(self.layers[at].record.data_size), address)
+            if address + device.blocks > LAST_ADDRESS:
+                raise Unsupported(
+                    "the layers are larger together (2 TiB) than one index can address",
+                    hint="use --storage-driver overlay",
+                )
             self.devices[at] = device
         return device
 

@@ -80,8 +80,9 @@ class StackingSnapshotter(ABC):
 
     def complete(self, layers: Sequence[Digest]) -> None:
         """Make what layers lack that link to files below them; see `Completes`."""
-        if any(self._record(layer).links for layer in layers):
-            self._stack(layers)
+        with self._holdings.locked(exclusive=False):  # no layer goes in the middle of it
+            if any(self._record(layer).links for layer in layers):
+                self._stack(layers)
 
     def mounts(self, key: str) -> tuple[Mount, ...]:
         """How to mount an existing snapshot.  Raises: NotFound; Corrupt: an index is damaged."""

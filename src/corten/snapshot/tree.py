@@ -292,7 +292,12 @@ class LayerTree:
             self._foreign += 1
             if self._foreign > MAX_LINKS:
                 raise Unsupported(f"the layer has more than {MAX_LINKS} hard links to lower layers")
-            return Node(msgspec.structs.replace(entry, linkname=b"/".join([*path, base])))
+            target = b"/".join([*path, base])
+            # Symlinks of this layer can make it many times as long as what the member says.
+            if len(target) > PATH_MAX:
+                raise Invalid(f"{show(entry.name)}: it links to a path over {PATH_MAX} bytes")
+            self._weight += len(target)
+            return Node(msgspec.structs.replace(entry, linkname=target))
         if node is None or node.whiteout:
             raise _no_target(entry)
         if node.children is not None:

@@ -11,9 +11,10 @@ import pytest
 
 from corten.archive.tar_writer import PIECE
 from corten.errors import Conflict, Invalid, Unavailable, Unsupported
-from corten.snapshot.diff import _kept, write_diff
+from corten.snapshot.diff import write_diff
 from corten.snapshot.removal import remove_tree
 from corten.snapshot.stacks import RootMetadata
+from corten.system.xattr import layer_attributes
 from support.tars import entries, scan
 
 UID, GID = os.getuid(), os.getgid()
@@ -131,7 +132,7 @@ def test_labels_of_the_host_stay_there() -> None:
         "trusted.overlay.opaque": b"y",
         "btrfs.compression": b"zstd",
     }
-    assert set(_kept(found)) == {"security.capability", "system.posix_acl_access"}
+    assert set(layer_attributes(found)) == {"security.capability", "system.posix_acl_access"}
 
 
 def test_large_holes_are_not_in_the_tar(upper: Path) -> None:

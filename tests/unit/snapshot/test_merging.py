@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from corten.archive.entry import Entry
@@ -210,3 +211,15 @@ def test_same_layers_give_the_same_bytes(tmp_path: Path) -> None:
     layers: tuple[Members, Members] = (many(b"d", 50), [file(b"d/.wh.f1"), link(b"x", b"d/f2")])
     first, second = merge(tmp_path, *layers), merge(tmp_path, *layers)
     assert Digest.of(first.image) == Digest.of(second.image)
+
+
+def test_layers_with_more_data_than_an_index_can_address_are_refused(tmp_path: Path) -> None:
+    layers = []
+    for name in (b"a", b"b", b"c"):
+        made = layer(tmp_path, [file(name, b"data")])
+        # As if a sparse file of a TiB lay behind it: allowed for each layer, too much together.
+        large = msgspec.structs.replace(made.record, data_size=1 << 40)
+        layers.append(made._replace(record=large))
+    with pytest.raises(Unsupported, match="address"):
+        merge_indexes(layers)
+    assert len(merge_indexes(layers[:1]).devices) == 1

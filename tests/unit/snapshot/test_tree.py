@@ -134,3 +134,17 @@ def test_error_names_the_member_in_one_line() -> None:
         grow(file(b"evil\n\x1b[31m/../../x"))
     assert str(caught.value).isprintable()
     assert "evil" in str(caught.value)
+
+
+def test_link_that_symlinks_make_longer_than_a_path_is_refused() -> None:
+    steps = 39
+    long = b"/".join([b"x" * 200] * 19)
+    detour = [symlink(b"s%d" % n, b"s%d/%b" % (n + 1, long)) for n in range(steps)]
+    with pytest.raises(Invalid, match="over 4096 bytes") as refused:
+        grow(*detour, link(b"innocent", b"s0/t"))
+    assert "innocent" in refused.value.message
+
+
+def test_targets_in_lower_layers_count_as_metadata() -> None:
+    tree = grow(*(link(b"l%d" % n, b"x" * 200 + b"/t") for n in range(3)))
+    assert tree._weight >= 3 * 202
