@@ -44,6 +44,12 @@ def acl_to_text(value: bytes) -> bytes | None:
     return b",".join(parts)
 
 
+def checked_acl(value: bytes) -> bytes | None:
+    """The attribute `value` as the kernel would give it back; None if it would not take it."""
+    text = acl_to_text(value)
+    return None if text is None else acl_from_text(text)
+
+
 def acl_from_text(text: bytes) -> bytes | None:
     """The attribute that `text` stands for; None if it is malformed or lacks numeric ids.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from corten.archive.acl import checked_acl
 from corten.archive.entry import NO_XATTRS, Entry, show
 from corten.errors import Invalid
 
@@ -22,6 +23,9 @@ XATTRS_MAX = 128 * 1024
 _OVERLAY_PRIVATE = ("trusted.overlay.", "user.overlay.")
 _NAMESPACES = ("user.", "trusted.", "security.")
 _ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+_CAPABILITY = "security.capability"
+# Sizes of what the kernel takes, by revision (include/uapi/linux/capability.h).
+_CAPABILITIES = {2: 20, 3: 24}
 
 
 def clean(path: bytes, name: bytes) -> list[bytes]:
@@ -56,7 +60,9 @@ def check_part(part: bytes, entry: Entry) -> None:
 def checked_xattrs(entry: Entry) -> tuple[Entry, int]:
     """`entry` with the attributes that a file system here can keep, and their size in bytes.
 
-    Raises: Invalid: they are too large.
+    What Linux would refuse is refused here, and what it keeps for other kinds of files is left
+    out, so that all drivers show the same: an index would show anything.
+    Raises: Invalid: they are too large, or no access list or capabilities.
     """
     kept: dict[str, bytes] = {}
     size = 0
@@ -64,15 +70,18 @@ def checked_xattrs(entry: Entry) -> tuple[Entry, int]:
         raw = key.encode("utf-8", "surrogateescape")
         if key.startswith(_OVERLAY_PRIVATE) or not _keepable(key):
             continue
-        if key.startswith("user.") and entry.kind not in ("file", "directory"):
-            continue  # Linux keeps such for no others (xattr(7))
+        if not _fits(key, entry):
+            continue
         if len(raw) > NAME_MAX or len(value) > XATTR_VALUE_MAX or b"\0" in raw:
             raise Invalid(f"{show(entry.name)}: the attribute {show(raw)} is too large")
-        kept[key] = value
+        whole = _as_kept(key, value)
+        if whole is None:
+            raise Invalid(f"{show(entry.name)}: the attribute {show(raw)} is malformed")
+        kept[key] = whole
         size += len(raw) + len(value) + 1
     if size > XATTRS_MAX:
         raise Invalid(f"{show(entry.name)}: its attributes are too large together: {size} bytes")
-    if len(kept) == len(entry.xattrs):
+    if kept == entry.xattrs:
         return entry, size
     attributes: Mapping[str, bytes] = kept or NO_XATTRS
     return msgspec.structs.replace(entry, xattrs=attributes), size
@@ -80,3 +89,21 @@ def checked_xattrs(entry: Entry) -> tuple[Entry, int]:
 
 def _keepable(key: str) -> bool:
     return key in _ACLS or (key.startswith(_NAMESPACES) and not key.endswith("."))
+
+
+def _fits(key: str, entry: Entry) -> bool:
+    """Whether a file of this kind can have the attribute.  Spec: xattr(7), acl(5), capabilities(7)."""
+    if key == "system.posix_acl_default":
+        return entry.kind == "directory"
+    if key in _ACLS or key == _CAPABILITY:
+        return entry.kind != "symlink"
+    return not key.startswith("user.") or entry.kind in ("file", "directory")
+
+
+def _as_kept(key: str, value: bytes) -> bytes | None:
+    """The value as the kernel would give it back; None if it would not take it."""
+    if key in _ACLS:
+        return checked_acl(value)
+    if key == _CAPABILITY and _CAPABILITIES.get(value[3] if len(value) > 3 else 0) != len(value):
+        return None
+    return value
