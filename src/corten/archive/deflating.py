@@ -73,7 +73,11 @@ class GzipDeflater:
             self._pool = ThreadPoolExecutor(self._threads, "corten-deflate")
         self._waiting.append(self._pool.submit(_deflate, data, before, self._level))
         if len(self._waiting) >= self._threads + _AHEAD:
-            self._write(self._waiting.popleft().result())
+            try:
+                self._write(self._waiting.popleft().result())
+            except BaseException:
+                self._close()  # nobody calls `finish` after an error
+                raise
 
     def _close(self) -> None:
         if self._pool is not None:

@@ -6,6 +6,8 @@ import msgspec
 
 MAX_LINKS = 65536
 """The most foreign links that a layer may have."""
+MAX_LINKS_SIZE = 16 * 1024 * 1024
+"""The most bytes that their targets may have together: all are kept in the layer's record."""
 
 
 class ForeignLink(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):

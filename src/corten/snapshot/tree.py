@@ -20,7 +20,7 @@ import msgspec
 from corten.archive.entry import Entry, show
 from corten.errors import Invalid, Unsupported
 from corten.snapshot.implied import MAX_IMPLIED, MAX_IMPLIED_SIZE, Implied
-from corten.snapshot.links import MAX_LINKS, ForeignLink, confined
+from corten.snapshot.links import MAX_LINKS, MAX_LINKS_SIZE, ForeignLink, confined
 from corten.snapshot.members import (
     AUFS_MARK,
     NAME_MAX,
@@ -105,6 +105,7 @@ class LayerTree:
         self.implied: tuple[Implied, ...] = ()
         self.members = 0
         self._foreign = 0
+        self._foreign_size = 0
         self._implied = False
         self._weight = 0
         self._sparse_size = 0
@@ -289,14 +290,17 @@ class LayerTree:
         if node is None and not any(directory.opaque for directory in directories):
             for part in (*path, base):
                 check_part(part, entry)
-            self._foreign += 1
-            if self._foreign > MAX_LINKS:
-                raise Unsupported(f"the layer has more than {MAX_LINKS} hard links to lower layers")
             target = b"/".join([*path, base])
             # Symlinks of this layer can make it many times as long as what the member says.
             if len(target) > PATH_MAX:
                 raise Invalid(f"{show(entry.name)}: it links to a path over {PATH_MAX} bytes")
-            self._weight += len(target)
+            self._foreign += 1
+            self._foreign_size += len(target)
+            if self._foreign > MAX_LINKS or self._foreign_size > MAX_LINKS_SIZE:
+                raise Unsupported(
+                    f"the layer has more than {MAX_LINKS} hard links to lower layers, "
+                    f"or {MAX_LINKS_SIZE} bytes of names in them"
+                )
             return Node(msgspec.structs.replace(entry, linkname=target))
         if node is None or node.whiteout:
             raise _no_target(entry)

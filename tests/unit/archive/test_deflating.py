@@ -150,3 +150,19 @@ def test_the_deflater_of_images_is_this_one() -> None:
     stream.feed(text(BLOCK + 1))
     stream.finish()
     assert b"".join(out) == compress([text(BLOCK + 1)])
+
+
+def test_no_thread_stays_when_writing_fails() -> None:
+    written = 0
+
+    def full(data: bytes) -> None:
+        nonlocal written
+        written += len(data)
+        if written > 1000:
+            raise OSError(28, "no space left")
+
+    stream = GzipDeflater(full, 2, 2)
+    with pytest.raises(OSError, match="no space"):
+        for _ in range(20):
+            stream.feed(text(BLOCK))
+    assert deflate_threads() == []

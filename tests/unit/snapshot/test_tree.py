@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from corten.archive.entry import Entry
-from corten.errors import CortenError, Invalid
+from corten.errors import CortenError, Invalid, Unsupported
+from corten.snapshot.links import MAX_LINKS, MAX_LINKS_SIZE
 from corten.snapshot.members import clean
 from corten.snapshot.tree import LayerTree, Node
 from support.tars import directory, entries, file, link, pack, symlink
@@ -145,6 +146,10 @@ def test_link_that_symlinks_make_longer_than_a_path_is_refused() -> None:
     assert "innocent" in refused.value.message
 
 
-def test_targets_in_lower_layers_count_as_metadata() -> None:
-    tree = grow(*(link(b"l%d" % n, b"x" * 200 + b"/t") for n in range(3)))
-    assert tree._weight >= 3 * 202
+def test_targets_in_lower_layers_are_bounded_together() -> None:
+    tree = LayerTree()
+    target = b"/".join([b"x" * 200] * 20)
+    with pytest.raises(Unsupported, match="bytes of names"):
+        for number in range(MAX_LINKS):
+            tree.add(Entry(b"l%d" % number, "link", linkname=target), 0)
+    assert len(tree.root.children or {}) * len(target) + 2 * len(target) > MAX_LINKS_SIZE
