@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,12 @@ def ok(*arguments: str, root: Path) -> str:
     done = corten(*arguments, root=root)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def size_of(root: Path) -> int:
+    """Bytes of all files below `root`, each once however many names it has."""
+    found = {(s.st_dev, s.st_ino): s.st_size for s in (p.lstat() for p in root.rglob("*"))}
+    return sum(found.values())
 
 
 def test_inspect_shows_what_was_asked_for_and_what_is(root: Path) -> None:
@@ -95,6 +103,27 @@ def test_df_counts_what_there_is(root: Path) -> None:
     assert ok("system", "df", root=root).splitlines()[0].split() == [
         *("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE")
     ]
+
+
+@pytest.mark.parametrize("words", [("rmi",), ("rmi", "--force")])
+def test_rmi_frees_the_disk_at_once(root: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(3_000_000))
+    archive = tmp_path / "large.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", tmp_path, "large"], check=True)
+    before = size_of(root)
+    ok("import", str(archive), "large:1", root=root)
+    assert size_of(root) > before + 3_000_000
+    assert "Deleted: " in ok(*words, "large:1", root=root)
+    assert size_of(root) < before + 100_000
+
+
+def test_gc_says_what_it_spares(root: Path) -> None:
+    ok("rmi", "--no-prune", "busybox", root=root)
+    said = ok("gc", "--cache", root=root)
+    assert "Spared " in said
+    assert "--grace 0" in said
+    assert "Spared" not in ok("gc", "--cache", "--grace", "0", root=root)
+    assert list((root / "content/blobs/sha256").iterdir()) == []
 
 
 def test_prune_removes_what_is_not_in_use_and_nothing_else(root: Path, tmp_path: Path) -> None:

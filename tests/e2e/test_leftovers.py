@@ -21,6 +21,7 @@ from corten.engine.lookup import LayerMissing, find_image, image_for, prepare
 from corten.engine.system import collect
 from corten.errors import NotFound, Unavailable
 from corten.events.job import Job
+from corten.runtime.crun import root_scope
 from support import busybox
 from support.commands import corten, environment
 
@@ -86,6 +87,24 @@ def test_gc_ends_the_step_of_a_killed_build_and_removes_its_snapshot(
     assert gone(mark)
     assert not list((root / "snapshots").glob("build-*"))
     assert not list((root / "run" / "steps").glob("*"))
+
+
+def test_a_repair_ends_it_and_leaves_nothing_to_find(root: Path, tmp_path: Path) -> None:
+    mark = killed_build(root, tmp_path)
+    for snapshot in (root / "snapshots").glob("build-*"):
+        os.utime(snapshot, (1, 1))  # a young one may have an owner that is only just beginning
+    found = corten("system", "check", root=root)
+    assert found.returncode == 1
+    assert "may go on running" in found.stdout
+    assert running(mark)
+    mended = corten("system", "check", "--repair", root=root)
+    assert mended.returncode == 0, mended.stdout
+    assert gone(mark)
+    assert not list((root / "snapshots").glob("build-*"))
+    assert not list((root / "run" / "steps").glob("*"))
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/*{root_scope(root)}-build-run-*"))
+    again = corten("system", "check", root=root)
+    assert (again.returncode, again.stdout.count("leftover")) == (0, 0), again.stdout
 
 
 def test_the_next_build_ends_it_too(root: Path, tmp_path: Path) -> None:

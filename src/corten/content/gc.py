@@ -33,7 +33,8 @@ _FACTS_LIMIT = 500
 class Collected(msgspec.Struct, frozen=True):
     """What a collection did.
 
-    ``live`` is what is held, ``layers`` how many applied layers the driver let go of.
+    ``live`` is what is held, ``layers`` how many applied layers the driver let go of,
+    ``spared`` the bytes of what nothing holds but was in use too recently.
     """
 
     blobs: int
@@ -42,6 +43,7 @@ class Collected(msgspec.Struct, frozen=True):
     partials_size: int
     live: frozenset[Digest]
     layers: int = 0
+    spared: int = 0
 
 
 Prune = Callable[[Collection[Digest], float], int]
@@ -70,12 +72,14 @@ def collect(
         store.publish_names()  # one that removed a name may have been killed before it did this
     found = list(store.blobs.scan())
     young = [digest for digest, status in found if status.st_mtime >= unused_since]
-    marked = live(store, [*roots, *young])
+    held = live(store, roots)
+    marked = held | reach(store, young)
     layers = prune(marked, unused_since) if prune is not None else 0
-    count = size = 0
+    count = size = spared = 0
     gone: list[Digest] = []
-    for digest, _ in found:
+    for digest, status in found:
         if digest in marked:
+            spared += 0 if digest in held else status.st_size
             continue
         freed = store.blobs.sweep(digest, unused_since)
         if freed is not None:
@@ -83,7 +87,7 @@ def collect(
             gone.append(digest)
     _forget_facts(store, [*gone, *_unfounded(store, {digest for digest, _ in found})])
     partials, partials_size = store.blobs.sweep_partials(now - PARTIAL_AGE)
-    return Collected(count, size, partials, partials_size, frozenset(marked), layers)
+    return Collected(count, size, partials, partials_size, frozenset(marked), layers, spared)
 
 
 def live(store: LocalStore, roots: Iterable[Digest] = ()) -> set[Digest]:

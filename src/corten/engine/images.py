@@ -86,7 +86,8 @@ def remove(host: Host, text: str, *, force: bool = False, prune: bool = True) ->
         if prune and deleted:
             from corten.engine.system import collect
 
-            collect(host)
+            # Who else needs something of it holds a lease: there is nothing to wait for.
+            collect(host, grace=0)
     return Removed(tuple(map(_familiar, names)), deleted)
 
 

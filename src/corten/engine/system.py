@@ -15,11 +15,15 @@ from corten.oci.digest import Digest
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """What garbage collection removed: blobs, their bytes, and layers of the storage driver."""
+    """What garbage collection removed: blobs, their bytes, and layers of the storage driver.
+
+    ``spared`` are bytes that nothing needs but that were in use too recently to go.
+    """
 
     blobs: int
     size: int
     layers: int
+    spared: int = 0
 
 
 def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> Collected:
@@ -34,7 +38,12 @@ def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> C
     reclaim(host)
     grace = GRACE if grace is None else grace
     swept = sweep(host.store, _roots(host, forget=cache), grace=grace, prune=_prune_all(host))
-    return Collected(swept.blobs + swept.partials, swept.size + swept.partials_size, swept.layers)
+    return Collected(
+        swept.blobs + swept.partials,
+        swept.size + swept.partials_size,
+        swept.layers,
+        swept.spared,
+    )
 
 
 def _roots(host: Host, *, forget: bool) -> Iterator[Digest]:

@@ -157,7 +157,7 @@ def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
         job.check()
         with suppress(Conflict, NotFound):
             removed += images.remove(host, str(image), force=True, prune=False).deleted
-    return Pruned(tuple(gone), tuple(removed), collect(host))
+    return Pruned(tuple(gone), tuple(removed), collect(host, grace=0))
 
 
 def _size(path: Path) -> int:

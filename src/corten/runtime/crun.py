@@ -44,6 +44,8 @@ from corten.system.process import find_program, process_ticks
 
 INIT_PATH = "/dev/init"
 FILTERS = "seccomp"
+STEPS = "steps"
+"""Where below ``ROOT/run`` the bundles of build steps are."""
 """Where compiled profiles are kept, below ``ROOT/run``."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -91,7 +93,7 @@ class CrunExecutor:
         count = 0
         for draft in (self._run / FILTERS).glob(".*"):
             draft.unlink(missing_ok=True)  # to who is writing it, it does not matter
-        for bundle in sorted((self._run / "steps").glob("*/")):
+        for bundle in sorted((self._run / STEPS).glob("*/")):
             with contextlib.suppress(Conflict), self._bundle(bundle.name):
                 count += 1
         return count
@@ -99,7 +101,7 @@ class CrunExecutor:
     @contextlib.contextmanager
     def _bundle(self, key: str) -> Iterator[Path]:
         """The run's directory, ours alone, empty but for ``rootfs``; removed at the end."""
-        bundle = self._run / "steps" / key
+        bundle = self._run / STEPS / key
         (bundle / "rootfs").mkdir(parents=True, exist_ok=True)
         lock = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +25,7 @@ def checks(root: Path) -> list[Checks]:
     return [kind(root) for kind in known if (root / "layers" / kind.driver).is_dir()]
 
 
-class _LayerChecks:
+class _LayerChecks(ABC):
     """What the drivers share: what there is, its record, letting go of it."""
 
     driver: str
@@ -65,11 +66,13 @@ class _LayerChecks:
             # Hard links of an extracted layer go on holding what was damaged.
             self._holdings.stacks.prune(self._holdings.has_layer)
 
+    @abstractmethod
     def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
-        raise NotImplementedError
+        """What is wrong with a layer's files, in a few words; empty: nothing."""
 
+    @abstractmethod
     def _deep_problem(self, layer: Digest, tar: Path) -> str:
-        raise NotImplementedError
+        """Where the layer differs from its tar, path by path; empty: nowhere."""
 
 
 class ErofsChecks(_LayerChecks):

@@ -30,12 +30,6 @@ def mount_all(mounts: Sequence[Mount], target: Path) -> None:
         raise
 
 
-def unmount_all(mounts: Sequence[Mount], target: Path) -> None:
-    """Undo :func:`mount_all`, in reverse.  Raises: Conflict: something is still in use."""
-    for mount in reversed(mounts):
-        unmount(mount.target or str(target))
-
-
 @contextmanager
 def mounted(mounts: Sequence[Mount], target: Path | None = None) -> Iterator[Path]:
     """The tree at `target` (a temporary directory if None) within the block.

@@ -55,6 +55,15 @@ def test_what_nothing_holds_goes_and_is_counted(store: LocalStore) -> None:
     assert done.live == {d.digest for d in _parts(kept)}
 
 
+def test_what_was_in_use_a_moment_ago_is_spared_and_counted(store: LocalStore) -> None:
+    kept, young = plain_image(store, b"kept"), plain_image(store, b"young")
+    store.tag(NAME, kept.root)
+    done = collect(store)
+    assert (done.blobs, done.spared) == (0, sum(d.size for d in _parts(young)))
+    done = collect(store, grace=-1)
+    assert (done.blobs, done.spared) == (3, 0)
+
+
 def test_applied_layers_go_before_their_tars_and_with_the_same_grace(store: LocalStore) -> None:
     kept, gone = plain_image(store, b"kept"), plain_image(store, b"gone")
     store.tag(NAME, kept.root)

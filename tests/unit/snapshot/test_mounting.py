@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from corten.errors import CortenError
-from corten.snapshot.mounting import mount_all, mounted, unmount_all
+from corten.snapshot.mounting import mount_all, mounted
 from corten.snapshot.protocols import Mount
+from corten.system.mount import unmount
 
 pytestmark = pytest.mark.root
 
@@ -88,7 +89,8 @@ def test_mount_all_uses_the_places_that_are_named(stack: tuple[Mount, ...], tmp_
         assert (tmp_path / "places/a/a").read_text() == "a"
         assert (target / "b").read_text() == "b"
     finally:
-        unmount_all(stack, target)
+        for mount in reversed(stack):
+            unmount(mount.target or str(target))
     assert list(target.iterdir()) == []
 
 

@@ -15,5 +15,5 @@ def command(force: bool) -> None:
     """Forget the build cache and delete what only it needs."""
     from corten.engine import system
 
-    done = system.collect(host(), cache=True)
+    done = system.collect(host(), grace=0, cache=True)
     echo(f"Total reclaimed space: {size(done.size, 4)}\n")

@@ -9,6 +9,8 @@ from corten.cli.frame import echo, host
 from corten.cli.params import Duration
 from corten.cli.quantities import size
 
+_LATER = "--grace 0 deletes it, once no other command is at work"
+
 
 @define("gc", examples="corten gc\ncorten gc --cache --grace 0")
 @click.option("--cache", is_flag=True, help="Forget the build cache too.")
@@ -27,3 +29,5 @@ def command(cache: bool, grace: float | None, quiet: bool) -> None:
     done = system.collect(host(), grace=grace, cache=cache)
     if not quiet:
         echo(f"Deleted {done.blobs} blobs ({size(done.size)}) and {done.layers} layers\n")
+        if done.spared:
+            echo(f"Spared {size(done.spared)} that was in use a moment ago: {_LATER}\n")

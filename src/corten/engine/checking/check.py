@@ -65,11 +65,12 @@ def check(host: Host, job: Job, *, repair: bool = False, deep: bool = False) -> 
         records, unreadable = readable_records(host)
         scope = msgspec.structs.replace(scope, damaged=frozenset(damaged), records=records)
         findings += check_layers(scope)
+        # Before snapshots: what still runs in one that nobody owns is ended first.
+        findings += check_leftovers(scope)
         findings += check_containers(scope, unreadable)
         findings += check_snapshots(scope)
         if not problem or repair:
             findings += check_records(scope)
-        findings += check_leftovers(scope)
         left = sum(not finding.repaired for finding in findings)
         step.result(
             "done",

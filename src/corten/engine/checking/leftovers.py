@@ -11,6 +11,7 @@ from corten.content.gc import PARTIAL_AGE
 from corten.content.ingest import CLAIM, PARTIAL, PRIVATE
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.scope import REPAIR, Scope, found, mended
+from corten.runtime.crun import STEPS
 from corten.runtime.state import Status, container_state
 from corten.snapshot.drafts import is_old
 from corten.snapshot.remains import is_free, leftovers
@@ -32,9 +33,17 @@ def check_leftovers(scope: Scope) -> Iterator[Finding]:
         time.sleep(_PAUSE)
     again = dict(_remains(scope)) if first else {}
     for path in sorted(first.keys() & again.keys()):
-        yield _finding(scope, path, first[path], lambda path=path: remove_tree(path))  # type: ignore[misc]
+        yield _finding(scope, path, first[path], lambda path=path: _remove(scope, path))  # type: ignore[misc]
     yield from _rows(scope)
     yield from _mounts(scope)
+
+
+def _remove(scope: Scope, path: Path) -> None:
+    if path.parent.name == STEPS:
+        # Its command may go on running: that is ended first, with its control group.
+        scope.host.executor.sweep()
+    else:
+        remove_tree(path)
 
 
 def _finding(scope: Scope, path: Path, what: str, remove: Callable[[], object]) -> Finding:
@@ -57,9 +66,9 @@ def _remains(scope: Scope) -> Iterator[tuple[Path, str]]:
     for path in (root / "containers").glob(".old-*"):
         if is_old(path, _TEMPORARY_AGE):
             yield path, "a container that was not removed to its end"
-    for path in (root / "run" / "steps").glob("*/"):
+    for path in (root / "run" / STEPS).glob("*/"):
         if is_free(path):
-            yield path, "a build step whose build was killed"
+            yield path, "a build step whose build was killed, and that may go on running"
     if not scope.busy:
         for pattern in ("bootstrap-*", "archive-*"):
             for path in root.glob(pattern):
