@@ -22,6 +22,7 @@ from corten.remote.registries import Registries
 
 ARCHIVES = ("docker-archive", "oci-archive")
 TRANSPORTS = ("corten", "docker", "oci", *ARCHIVES)
+_FILES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 _HINT = (
     "one of NAME, docker://HOST/NAME:TAG, oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME], "
     "docker-archive:FILE[:NAME]"
@@ -44,6 +45,12 @@ def parse_place(text: str) -> Place:
             raise Invalid(f"{text!r} names no place", hint=_HINT)
         if colon and _meant_as_transport(transport, rest):
             raise Invalid(f"there is no transport {transport!r}", hint=_HINT)
+        if text.endswith(_FILES):
+            # It could be an image's name, and whoever wants that can say corten:NAME.
+            raise Invalid(
+                f"{text!r} is a file's name, not an image's",
+                hint=f"docker-archive:{text} for docker load, oci-archive:{text} for an OCI archive",
+            )
         return Place("corten", "", text)
     if transport == "docker":
         return Place(transport, "", rest.removeprefix("//"))

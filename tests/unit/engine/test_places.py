@@ -55,3 +55,11 @@ def test_a_transport_that_there_is_not_is_no_image_s_name(text: str) -> None:
 def test_a_transport_written_otherwise_names_no_place(text: str) -> None:
     with pytest.raises(Invalid, match="names no"):
         parse_place(text)
+
+
+@pytest.mark.parametrize("text", ["hello.tar", "out/hello.tar.gz", "a.tgz"])
+def test_a_file_without_a_transport_is_no_image_s_name(text: str) -> None:
+    with pytest.raises(Invalid, match="is a file's name") as refused:
+        parse_place(text)
+    assert f"docker-archive:{text}" in refused.value.hint
+    assert parse_place(f"corten:{text}") == ("corten", "", text)
