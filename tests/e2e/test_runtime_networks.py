@@ -211,8 +211,24 @@ def msg_with_port(here: World, record: ContainerRecord, port: int) -> ContainerR
     return changed
 
 
+def free_range(count: int) -> int:
+    """The first of `count` free ports in a row, below those that the kernel gives to clients."""
+    for base in range(20000, 30000, count):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(base, base + count):
+                    bound = stack.enter_context(socket.socket())
+                    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    bound.bind(("", port))
+                    bound.listen(1)
+            except OSError:
+                continue
+            return base
+    raise AssertionError("no free ports")
+
+
 def test_ranges_are_published_one_by_one(here: World) -> None:
-    base = 39000
+    base = free_range(3)
     ports = parse_port(f"{base}-{base + 2}:7000-7002")
     record = here.create("sleep", "60", network="bridge", ports=ports)
     here.start(record)
