@@ -71,22 +71,26 @@ def test_modes_owners_and_times(bench: Bench) -> None:
 
 
 def test_attributes_capabilities_and_access_control_lists(bench: Bench) -> None:
+    capable = {"security.capability": CAPABILITY}
     attributes = {
         "user.text": b"1",
         "user.empty": b"",
         "user.a=b": b"=",
         "trusted.t": bytes(range(256)),
-        "security.capability": CAPABILITY,
+        **capable,
     }
     acl = {"system.posix_acl_access": ACL}
     data = pack(
         file(b"f", b"x", uid=70_000, xattrs=attributes),
         directory(b"d", 0o2755, xattrs={"trusted.dir": b"d" * 2000, "user.u": b"v"}),
         Entry(b"p", "fifo", xattrs={"trusted.p": b"1"}),
-        Entry(b"s", "symlink", 0o777, linkname=b"f", xattrs={"trusted.s": b"1"}),
+        Entry(b"s", "symlink", 0o777, linkname=b"f", xattrs={**capable, "trusted.s": b"1"}),
+        Entry(b"n", "char", 0o600, major=1, minor=3, xattrs=capable),
     )
     seen = same(bench, data)
     assert dict(seen[b"f"][7]) == attributes  # type: ignore[call-overload]
+    assert dict(seen[b"n"][7]) == capable  # type: ignore[call-overload]
+    assert "security.capability" in dict(seen[b"s"][7])  # type: ignore[call-overload]
     lists = pack(
         file(b"f", b"x", mode=0o755, xattrs=acl),
         directory(b"d", 0o755, xattrs={**acl, "system.posix_acl_default": ACL}),

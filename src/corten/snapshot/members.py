@@ -92,10 +92,10 @@ def _keepable(key: str) -> bool:
 
 
 def _fits(key: str, entry: Entry) -> bool:
-    """Whether a file of this kind can have the attribute.  Spec: xattr(7), acl(5), capabilities(7)."""
+    """Whether a file of this kind can have the attribute.  Spec: xattr(7), acl(5)."""
     if key == "system.posix_acl_default":
         return entry.kind == "directory"
-    if key in _ACLS or key == _CAPABILITY:
+    if key in _ACLS:
         return entry.kind != "symlink"
     return not key.startswith("user.") or entry.kind in ("file", "directory")
 
