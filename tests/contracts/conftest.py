@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from corten.system.mount import mount, unmount
+from support.erofs_utils import accepted
 from support.snapshots import Bench
 
 
@@ -26,7 +27,7 @@ def memory(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(params=["erofs", "erofs-loop", "overlay"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     driver, _, loop = str(request.param).partition("-")
-    if not loop:
-        yield Bench(driver, tmp_path)
-        return
-    yield Bench(driver, request.getfixturevalue("memory"), loop=True)
+    place = request.getfixturevalue("memory") if loop else tmp_path
+    made = Bench(driver, place, loop=bool(loop))
+    with accepted(made.root):
+        yield made

@@ -30,6 +30,7 @@ from corten.snapshot.removal import remove_tree
 from corten.snapshot.stacks import RootMetadata
 from corten.system.mount import mount, unmount
 from support.changes import Change, changes, make_changes
+from support.erofs_utils import accepted
 from support.tars import (
     Look,
     directory,
@@ -165,7 +166,8 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _room(disk: Path) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(dir=disk))
     try:
-        yield path
+        with accepted(path / "root", path / "erofs/root"):
+            yield path
     finally:
         remove_tree(path)
 

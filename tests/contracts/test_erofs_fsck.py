@@ -1,4 +1,7 @@
-"""``fsck.erofs`` of erofs-utils accepts the indexes: those of layers, and merged ones."""
+"""``fsck.erofs`` of erofs-utils accepts the indexes: those of layers, and merged ones.
+
+So it does with all that the other contracts make: `support.erofs_utils.accepted`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from corten.snapshot.erofs import ErofsSnapshotter
 from corten.snapshot.erofs_layout import SLOTS
 from corten.snapshot.stacks import chain_ids
 from support.debian import debian_root
-from support.erofs_utils import Fsck, fsck_erofs
+from support.erofs_utils import Fsck, assert_accepted, fsck_erofs, indexes
 from support.layers import LAYERS, many
 from support.tars import directory, file, link, pack, symlink, write_tar
 
@@ -36,16 +39,12 @@ def apply(snapshotter: ErofsSnapshotter, place: Path, data: bytes) -> Digest:
 
 def problems(fsck: Fsck, root: Path, *layers: Digest) -> list[str]:
     """What is wrong with the indexes of `layers`, and with their merged one."""
-    snapshotter = ErofsSnapshotter(root)
-    folders = [root / "layers/erofs" / layer.encoded for layer in dict.fromkeys(layers)]
-    found = [fsck.check(folder / "index", [folder / "data"]) for folder in folders]
-    if len(folders) > 1:
+    if len(set(layers)) > 1:
+        snapshotter = ErofsSnapshotter(root)
         snapshotter.merge(layers)
-        chain = chain_ids(layers)[-1]
-        record = snapshotter._holdings.stacks.record(chain)
-        assert record is not None
-        devices = [root / "layers/erofs" / Digest(each).encoded / "data" for each in record.devices]
-        found.append(fsck.check(snapshotter._holdings.stacks.stack(chain) / "index", devices))
+        assert snapshotter._holdings.stacks.record(chain_ids(layers)[-1]) is not None
+    found = [fsck.check(index, devices) for index, devices in indexes(root)]
+    assert len(found) >= len(set(layers))
     return [text for text in found if text]
 
 
@@ -134,6 +133,8 @@ def test_damage_is_found_so_that_the_proof_is_one(fsck: Fsck, tmp_path: Path, wh
     data[at : at + 8] = b"\xff" * 8
     index.write_bytes(data)
     assert problems(fsck, root, layer) != []
+    with pytest.raises(AssertionError, match="status"):
+        assert_accepted(root)
 
 
 def test_debian_root_alone_and_under_a_layer_is_accepted(fsck: Fsck, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from corten.snapshot.overlay import OverlaySnapshotter
 from corten.snapshot.stacking import StackingSnapshotter
 from corten.snapshot.stacks import chain_ids
 from corten.system.mount import mount, unmount
+from support.erofs_utils import assert_accepted
 from support.layers import LAYERS, Members, many
 from support.tars import Look, directory, file, link, look, pack, symlink, write_tar
 
@@ -50,6 +51,7 @@ class Stack:
         self.erofs.apply(diff_id, tar)
         self.overlay.apply(diff_id, tar)
         self.layers.append(diff_id)
+        assert_accepted(self.root)
         return diff_id
 
     @property
@@ -68,6 +70,7 @@ class Stack:
         try:
             with mounted(driver.prepare(key, self.layers, readonly=readonly)) as tree:
                 yield tree
+                assert_accepted(self.root)
         finally:
             driver.remove(key)
 
@@ -79,6 +82,7 @@ class Stack:
     def merged(self) -> dict[bytes, Look]:
         """All that the merged index shows, mounted alone; link counts are those of the names."""
         self.erofs.merge(self.layers)
+        assert_accepted(self.root)
         (only,) = self.erofs.prepare("merged", self.layers, readonly=True)
         assert only.source == str(self.index)
         try:

@@ -11,6 +11,7 @@ from corten.oci.digest import Digest
 from corten.snapshot.mounting import mounted
 from corten.snapshot.probing import choose
 from corten.snapshot.protocols import Snapshotter
+from support.erofs_utils import assert_accepted
 from support.tars import Look, look, write_tar
 
 
@@ -31,6 +32,7 @@ class Bench:
         self._count += 1
         diff_id, tar = write_tar(self.directory / f"layer-{self._count}.tar", data)
         self.snapshotter.apply(diff_id, tar)
+        assert_accepted(self.root)
         return diff_id
 
     def key(self) -> str:
