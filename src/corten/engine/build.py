@@ -14,6 +14,7 @@ from corten.builder.imaging import BuildResult
 from corten.builder.plan import BaseImage, BaseRequest
 from corten.engine.host import Host
 from corten.engine.lookup import image_for
+from corten.engine.restoring import restore_tar
 from corten.errors import Invalid
 from corten.events.job import Job
 from corten.oci.platform import Platform
@@ -95,4 +96,8 @@ def _base(host: Host, wanted: BaseRequest, pull: bool, job: Job) -> BaseImage:
         platform=str(wanted.platform),
         apply=False,
     )
+    for diff_id in image.config.diff_ids:
+        # COPY and RUN look into its tars; one that was lost is made again, if it can be.
+        if host.store.blobs.size_or_none(diff_id) is None:
+            restore_tar(host.store, diff_id)
     return BaseImage(str(Reference.parse(wanted.name)), image.config)

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from corten.engine.creation import ContainerOptions, record_of
 from corten.engine.host import Host
-from corten.engine.lookup import image_for, prepare
+from corten.engine.lookup import ensure_applied, image_for, prepare
 from corten.errors import Conflict, Corrupt, NotFound, Usage
 from corten.events.job import Job
+from corten.image.view import load_image
+from corten.oci.digest import Digest
 from corten.runtime import lifecycle
 from corten.runtime.attach import Attachment, Streams, forwarding
 from corten.runtime.containers import ContainerRecord
@@ -258,10 +260,21 @@ def row_of(host: Host, record: ContainerRecord) -> ContainerRow:
 
 
 def rootfs_of(host: Host, record: ContainerRecord) -> tuple[Mount, ...]:
-    """How to mount a container's file system, with the driver that it was made with."""
+    """How to mount a container's file system, with the driver that it was made with.
+
+    A layer that the driver lost is made again, as far as its image is here.
+    """
     snapshotter = host.snapshotter
     if record.driver and record.driver != snapshotter.driver:
         from corten.snapshot.probing import choose
 
-        snapshotter = choose(host.root, record.driver)
+        return choose(host.root, record.driver).mounts(record.snapshot)
+    try:
+        return snapshotter.mounts(record.snapshot)
+    except NotFound:
+        root = host.store.blobs.typed(Digest(record.manifest)) if record.manifest else None
+        if root is None:
+            raise
+    with host.store.lease():
+        ensure_applied(host, load_image(host.store, root, host.platform), Job())
     return snapshotter.mounts(record.snapshot)

@@ -15,6 +15,7 @@ from corten.oci.platform import Platform, normalized
 
 if TYPE_CHECKING:
     from corten.content.local import LocalStore
+    from corten.oci.digest import Digest
     from corten.runtime.containers import ContainerStore
     from corten.runtime.crun import CrunExecutor
     from corten.runtime.host import Runtime
@@ -58,7 +59,12 @@ class Host(msgspec.Struct, frozen=True, dict=True):
         """The storage driver, named or chosen by probing.  Raises: as `probing.choose`."""
         from corten.snapshot.probing import choose
 
-        return choose(self.root, self.settings.storage_driver)
+        def restore(diff_id: Digest) -> bool:
+            from corten.engine.restoring import restore_tar
+
+            return restore_tar(self.store, diff_id)
+
+        return choose(self.root, self.settings.storage_driver, restore)
 
     @cached_property
     def runtime(self) -> Runtime:

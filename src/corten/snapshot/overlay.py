@@ -51,7 +51,7 @@ class OverlaySnapshotter(StackingSnapshotter):
         if not directory.is_dir():
             raise Corrupt(
                 f"layer {diff_id.short} lacks {directory}",
-                hint="remove the image and pull it again",
+                hint="corten system check --repair makes it again",
             )
         return (), str(directory)
 

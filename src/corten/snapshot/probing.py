@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from corten.errors import CortenError, Denied, Unsupported, Usage
-from corten.snapshot.erofs import ErofsSnapshotter
+from corten.snapshot.erofs import ErofsSnapshotter, Restore, nothing
 from corten.snapshot.overlay import OverlaySnapshotter
 from corten.snapshot.stacking import StackingSnapshotter
 from corten.system.durable import write_durably
@@ -39,8 +39,10 @@ class _Remembered(msgspec.Struct, frozen=True):
     report: Report
 
 
-def choose(root: Path, forced: str = "") -> StackingSnapshotter:
+def choose(root: Path, forced: str = "", restore: Restore = nothing) -> StackingSnapshotter:
     """The snapshotter for what lies under `root`: the one `forced` by name, else the best.
+
+    `restore` makes the tar of a damaged layer again, where the driver finds none that is whole.
 
     What was found is remembered under `root` for this kernel and user, so that
     only the first command has to try.
@@ -49,7 +51,7 @@ def choose(root: Path, forced: str = "") -> StackingSnapshotter:
     replaces it), or nothing works here; Denied: mounting is not allowed.
     """
     driver = forced or probe(root).driver
-    return _make(root, driver)
+    return _make(root, driver, restore)
 
 
 def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
@@ -72,10 +74,10 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
     return report
 
 
-def _make(root: Path, driver: str) -> StackingSnapshotter:
+def _make(root: Path, driver: str, restore: Restore = nothing) -> StackingSnapshotter:
     match driver:
         case "erofs":
-            return ErofsSnapshotter(root)
+            return ErofsSnapshotter(root, restore)
         case "overlay":
             return OverlaySnapshotter(root)
     if driver in _RETIRED:

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from corten.archive.compression import MAGIC, Deflater, Inflater, deflater, detect, inflater
+from corten.archive.compression import Deflater, Inflater, deflater, inflater
 from corten.content.local import LocalStore
 from corten.content.protocols import PIECE
 from corten.engine.checking.scope import DAMAGED
 from corten.engine.checking.survey import Need, Needs
+from corten.engine.restoring import inflate_again
 from corten.errors import Cancelled, CortenError, NotFound, Unavailable
 from corten.events.job import Job
 from corten.oci import media
@@ -110,17 +111,13 @@ class Mender:
         return digest not in self.damaged and self._store.blobs.size_or_none(digest) is not None
 
     def _inflate(self, packed: Digest, tar: Digest) -> bool:
-        with self._store.blobs.open(packed) as file:
-            head = file.read(MAGIC)
-            return self._make(tar, None, lambda write: _pump(
-                file, inflater(detect(head), write), head, self._job
-            ))  # fmt: skip
+        return inflate_again(self._store, packed, tar, self._job)
 
     def _copy(self, path: Path, tar: Digest) -> bool:
         try:
             with path.open("rb") as file:
                 return self._make(
-                    tar, None, lambda write: _pump(file, inflater("", write), b"", self._job)
+                    tar, None, lambda write: _pump(file, inflater("", write), self._job)
                 )
         except OSError:
             return False
@@ -133,7 +130,7 @@ class Mender:
             return self._make(
                 layer.digest,
                 layer,
-                lambda write: _pump(file, deflater(kind, write), b"", self._job),
+                lambda write: _pump(file, deflater(kind, write), self._job),
             )
 
     def _make(
@@ -168,8 +165,7 @@ class _OtherBytes(Exception):
     """It is not going to be the blob."""
 
 
-def _pump(file: Reads, stream: Inflater | Deflater, head: bytes, job: Job) -> None:
-    stream.feed(head)
+def _pump(file: Reads, stream: Inflater | Deflater, job: Job) -> None:
     while piece := file.read(PIECE):
         job.check()
         stream.feed(piece)
