@@ -162,7 +162,7 @@ def test_index_and_tar_damaged_together_are_corrupt(store: Store, merged: bool) 
         Corrupt, match=f"index of layer {store.layers[0].short} is damaged"
     ) as caught:
         store.fresh().prepare("k", store.layers)
-    assert "pull it again" in caught.value.hint
+    assert "corten system check --repair" in caught.value.hint
     assert list(store.fresh().walk()) == []
 
 
