@@ -9,7 +9,8 @@ import pytest
 
 from corten.cli.views.plain import REPORT_EVERY, PlainView
 from corten.cli.views.quiet import QuietView
-from corten.errors import Cancelled
+from corten.cli.views.steps import KEPT_LINES
+from corten.errors import Cancelled, StepFailed
 from corten.events.job import Job
 from corten.events.model import Finished, Output, Progress, Started, Warned
 from support.terminal import Clock
@@ -182,3 +183,20 @@ def test_quiet_says_only_warnings() -> None:
         step.warn("deprecated")
         step.advance(5)
     assert stream.getvalue() == "warning: deprecated\n"
+
+
+def test_quiet_says_what_a_step_that_failed_had_written() -> None:
+    stream = io.StringIO()
+    job = Job(QuietView(stream).event)
+    with pytest.raises(StepFailed), job.step("build", "x") as build:
+        with build.step("step", "[1/2] RUN fine") as step:
+            step.output(1, b"noise\n")
+        with build.step("step", "[2/2] RUN \x1b[31mmake") as step:
+            step.output(1, b"first of many\n")
+            for number in range(KEPT_LINES - 1):
+                step.output(1, b"line %d\n" % number)
+            step.output(2, b"error: no rule")
+            raise StepFailed("RUN failed", status=2)
+    title, *lines = stream.getvalue().splitlines()
+    assert title == "[2/2] RUN make:"
+    assert lines == [*(f"line {number}" for number in range(KEPT_LINES - 1)), "error: no rule"]
