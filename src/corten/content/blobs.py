@@ -19,13 +19,15 @@ from pathlib import Path
 
 from corten.content.claims import claim_file
 from corten.content.ingest import FileIngest, open_partial, storage_error, sweep_partials
+from corten.content.protocols import PIECE
 from corten.errors import Invalid, NotFound, Unsupported
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
-from corten.oci.digest import Digest
+from corten.oci.digest import Digest, new_hasher
 from corten.oci.manifest import MANIFEST_LIMIT, detect_media_type
 from corten.system.durable import sync_directory
 from corten.system.locks import directory_locked, is_still
+from corten.system.settling import is_marked, is_settled, settle
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 # A layout may come from a stranger: a link in place of a blob is no blob, a FIFO must not block.
@@ -35,12 +37,15 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class BlobDirectory:
     """Blobs under `path`, which is made if it is not there.  Thread-safe; holds nothing open.
 
-    `hint` says what to do about a blob that is not there.
+    `hint` says what to do about a blob that is not there.  Only a directory that `derives`
+    takes blobs that are not waited for (:mod:`corten.system.settling`); one that a power cut
+    has spoilt counts as not there, and is removed when it is asked for.
     """
 
-    def __init__(self, path: Path, hint: str = "") -> None:
+    def __init__(self, path: Path, hint: str = "", *, derives: bool = False) -> None:
         self.path = path
         self.hint = hint
+        self._derives = derives
         self._blobs = path / "blobs"
         self._ingest = path / "ingest"
 
@@ -58,19 +63,19 @@ class BlobDirectory:
 
     def size(self, digest: Digest) -> int:
         """The blob's length in bytes.  Raises: NotFound."""
-        found = self._stat(digest)
+        found = self._look(digest)
         if found is None:
             raise missing(digest, self.hint)
         return found.st_size
 
     def size_or_none(self, digest: Digest) -> int | None:
         """The blob's length in bytes, None if it is not there."""
-        found = self._stat(digest)
+        found = self._look(digest)
         return None if found is None else found.st_size
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there, with the size that the descriptor says."""
-        found = self._stat(descriptor.digest)
+        found = self._look(descriptor.digest)
         return found is not None and found.st_size == descriptor.size
 
     def typed(self, digest: Digest) -> Descriptor | None:
@@ -101,6 +106,8 @@ class BlobDirectory:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise missing(digest, self.hint)
+            if self._derives and not is_settled(fd) and not self._is_whole(digest):
+                raise missing(digest, self.hint)
             if not 0 <= offset <= found.st_size:
                 raise Invalid(f"offset {offset} lies outside of {digest}")
             if offset:
@@ -120,13 +127,14 @@ class BlobDirectory:
 
     def locate(self, digest: Digest) -> Path:
         """The blob's file.  Raises: NotFound."""
-        if self._stat(digest) is None:
+        if self._look(digest) is None:
             raise missing(digest, self.hint)
         return self.file(digest)
 
-    def ingest(self, descriptor: Descriptor | None = None) -> FileIngest:
+    def ingest(self, descriptor: Descriptor | None = None, *, derived: bool = False) -> FileIngest:
         """Begin to take a blob; what was there of it already is kept.
 
+        A `derived` one can be made again from another: it is not waited for to be on disk.
         Raises: Invalid: a digest that cannot be computed; Unavailable.
         """
         if descriptor is not None and not descriptor.digest.computable:
@@ -139,7 +147,19 @@ class BlobDirectory:
                 file, fd = open_partial(self._ingest, descriptor)
         except OSError as error:
             raise storage_error(error, "begin a blob") from error
-        return FileIngest(file, fd, descriptor, self._publish)
+        publish = self._publish_derived if derived else self._publish
+        return FileIngest(file, fd, descriptor, publish, derived=derived)
+
+    def settle(self, digest: Digest) -> None:
+        """See that the blob is on disk.  Raises: NotFound; Unavailable."""
+        if not self._derives:
+            return
+        with self.open(digest) as file:
+            try:
+                if is_marked(file.fileno()):
+                    settle(file.fileno())
+            except OSError as error:
+                raise storage_error(error, f"store {digest}") from error
 
     def claim(self, digest: Digest) -> AbstractContextManager[object] | None:
         """The right to bring the blob (see `Claims`); None: another has it.  Raises: Unavailable."""
@@ -189,9 +209,11 @@ class BlobDirectory:
         """Remove the blob; returns its size in bytes.  Raises: NotFound."""
         self.size(digest)
         with directory_locked(self._blobs):
-            size = self.size(digest)
+            found = self._stat(digest)
+            if found is None:
+                raise missing(digest, self.hint)
             self.file(digest).unlink(missing_ok=True)
-        return size
+        return found.st_size
 
     def take_out(self, digest: Digest, seen: FileIO, aside: Path | None = None) -> bool:
         """Remove the blob, or move it to `aside`, if it still is the open file `seen`."""
@@ -249,6 +271,39 @@ class BlobDirectory:
                 return None
             raise storage_error(error, f"read {digest}") from error
         return found if stat.S_ISREG(found.st_mode) else None
+
+    def _look(self, digest: Digest) -> os.stat_result | None:
+        """As `_stat`, and None for what a power cut has spoilt."""
+        found = self._stat(digest)
+        if found is None or not self._derives or is_settled(self.file(digest)):
+            return found
+        return self._stat(digest) if self._is_whole(digest) else None
+
+    def _is_whole(self, digest: Digest) -> bool:
+        """Whether a blob that was left to the kernel before the machine stopped got to the disk."""
+        try:
+            with FileIO(os.open(self.file(digest), _READ), "r") as seen:
+                hasher = new_hasher(digest.algorithm)
+                while piece := seen.read(PIECE):
+                    hasher.update(piece)
+                whole = Digest.from_hasher(hasher, digest.algorithm) == digest
+                if whole:
+                    settle(seen.fileno())
+                else:
+                    self.take_out(digest, seen)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise storage_error(error, f"read {digest}") from error
+        return whole
+
+    def _publish_derived(self, file: Path, digest: Digest) -> None:
+        """As `_publish`, unless it is there: that one may be on disk, and an applied layer's."""
+        target = self.file(digest)
+        if self._stat(digest) is not None and is_settled(target) and self.touch(digest):
+            file.unlink()
+        else:
+            self._publish(file, digest)
 
     def _publish(self, file: Path, digest: Digest) -> None:
         target = self.file(digest)

@@ -17,6 +17,7 @@ from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest, new_hasher
 from corten.system.locks import is_still, try_lock, try_own
+from corten.system.settling import leave_to_kernel
 from corten.system.writeback import EarlyWriteback
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,6 +37,7 @@ class FileIngest:
     ``offset`` is how many bytes are there; for a blob of a known digest it may
     begin above 0.  Not thread-safe, but it may move between threads, and may
     be left open between calls (an upload session): then end it by `commit` or `abort`.
+    A `derived` one is not waited for: see :mod:`corten.system.settling`.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class FileIngest:
         fd: int,
         descriptor: Descriptor | None,
         publish: Callable[[Path, Digest], None],
+        *,
+        derived: bool = False,
     ) -> None:
         self.offset = 0
         self._file = file
@@ -52,7 +56,7 @@ class FileIngest:
         self._publish = publish
         self._algorithm = descriptor.digest.algorithm if descriptor is not None else "sha256"
         self._hasher = ThreadedHasher(self._algorithm)
-        self._writeback = EarlyWriteback(fd)
+        self._writeback = None if derived else EarlyWriteback(fd)
         self._doomed = False
         self._over = False
         self._look_at = _STRIDE
@@ -94,7 +98,8 @@ class FileIngest:
             self._undo(done)
             raise storage_error(error, "write a blob") from error
         self.offset += length
-        self._writeback.reached(self.offset)
+        if self._writeback is not None:
+            self._writeback.reached(self.offset)
         return length
 
     def _undo(self, done: int) -> None:
@@ -107,7 +112,7 @@ class FileIngest:
         self._leave(keep=self._descriptor is not None and self.offset > 0)
 
     def commit(self, expected: Digest | None = None) -> Descriptor:
-        """Verify, make durable, make visible.
+        """Verify, make durable unless it is derived, make visible.
 
         Raises: Corrupt: not the descriptor's size or digest, or not `expected`;
         StorageFull, Unavailable.  Nothing stays behind.
@@ -121,15 +126,17 @@ class FileIngest:
                 raise Corrupt(f"the file of {found.digest} was changed while it was written")
             try:
                 os.fchmod(self._fd, 0o644)
-                os.fsync(self._fd)
+                if self._writeback is None:
+                    leave_to_kernel(self._fd)
+                else:
+                    os.fsync(self._fd)
                 self._publish(self._file, found.digest)
             except OSError as error:
                 raise storage_error(error, f"store {found.digest}") from error
         except BaseException:
             self._leave(keep=False)
             raise
-        self._writeback.close()
-        os.close(self._fd)
+        self._close()
         return found
 
     def _verified(self, expected: Digest | None) -> Descriptor:
@@ -168,7 +175,11 @@ class FileIngest:
         if not keep or self._doomed or self._file.name.endswith(PRIVATE):
             with suppress(FileNotFoundError):
                 self._file.unlink()
-        self._writeback.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._writeback is not None:
+            self._writeback.close()
         os.close(self._fd)
 
     def __enter__(self) -> Self:

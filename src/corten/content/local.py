@@ -23,7 +23,7 @@ from corten.content.index_file import describe_name, write_index, write_marker
 from corten.content.ingest import FileIngest
 from corten.content.leases import Leases
 from corten.content.listing import CATALOG
-from corten.content.summary import summarize
+from corten.content.summary import settle_content, summarize
 from corten.errors import Conflict, Invalid, NotFound
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -57,7 +57,7 @@ class LocalStore:
         self.root = root
         self.path = root / "content"
         self.platform = platform or normalized("linux", os.uname().machine)
-        self.blobs = BlobDirectory(self.path, _LOST)
+        self.blobs = BlobDirectory(self.path, _LOST, derives=True)
         self.catalog = Catalog(root / CATALOG)
         self.leases = Leases(self.path / "ingest", self.catalog)
 
@@ -108,11 +108,22 @@ class LocalStore:
 
     def ingest(self, descriptor: Descriptor | None = None, name: str = "") -> FileIngest:
         """Begin to take a blob.  Raises: Invalid, Unavailable."""
+        self._begin()
+        return self.blobs.ingest(descriptor)
+
+    def derive(self) -> FileIngest:
+        """As `ingest`, for what can be made again from a blob that is here.
+
+        A power cut may take it, until an image names it.
+        """
+        self._begin()
+        return self.blobs.ingest(derived=True)
+
+    def _begin(self) -> None:
         if not (self.path / "oci-layout").exists():
             self.blobs.prepare()
             with self._publishing():
                 write_marker(self.path)
-        return self.blobs.ingest(descriptor)
 
     def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
         """The right to bring the blob here; None: another has it.  Raises: Unavailable."""
@@ -125,6 +136,7 @@ class LocalStore:
         Raises: NotFound: its content, or that of a child, is not there; Invalid.
         """
         summary = summarize(self.blobs, descriptor, self.platform)
+        settle_content(self.blobs, descriptor)
         now = time.time()
         with self.catalog.change() as change:
             change.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from corten.content.blobs import BlobDirectory, missing
@@ -38,6 +39,18 @@ def summarize(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Sum
         if not media.is_foreign(descriptor.media_type) and not blobs.touch(descriptor.digest):
             raise missing(descriptor.digest, blobs.hint)
     return _summarize_manifest(blobs, document)
+
+
+def settle_content(blobs: BlobDirectory, root: Descriptor) -> None:
+    """See that all that is here of what `root` names is on disk, whatever it was derived from.
+
+    That may go now, as far as `root` is concerned.  Raises: Invalid; Unavailable.
+    """
+    for descriptor in _read(blobs, root).children:
+        with suppress(NotFound):  # an index need not have all of its images here
+            blobs.settle(descriptor.digest)
+            if descriptor.media_type in media.DOCUMENTS:
+                settle_content(blobs, descriptor)
 
 
 def image_manifest(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Descriptor:

@@ -11,7 +11,6 @@ ROOT/stacks/erofs/HEX/mnt     where that is mounted
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,6 +27,7 @@ from corten.snapshot.stacking import StackingSnapshotter, root_metadata
 from corten.snapshot.stacks import RootMetadata, StackRecord, chain_ids
 from corten.snapshot.tree import LayerTree
 from corten.system.locks import locked
+from corten.system.settling import is_settled, settle
 
 if TYPE_CHECKING:
     from corten.snapshot.erofs_reader import IndexReader
@@ -80,10 +80,8 @@ class ErofsSnapshotter(StackingSnapshotter):
             _link(tar, data)
         size = data.stat().st_size
         index = build_index(tree, size)
-        with (draft / "index").open("xb") as file:
-            file.write(index)
-            file.flush()
-            os.fsync(file.fileno())
+        # Left to the kernel: its checksum tells whether a power cut has spoilt it.
+        (draft / "index").write_bytes(index)
         (draft / "mnt").mkdir()
         return LayerRecord(
             self.driver,
@@ -191,7 +189,8 @@ class ErofsSnapshotter(StackingSnapshotter):
             return None
         devices = tuple(Digest(device) for device in record.devices)
         for device, size in zip(devices, record.sizes, strict=True):
-            if _size(self._holdings.layer(device) / "data") != size:
+            data = self._holdings.layer(device) / "data"
+            if _size(data) != size or not is_settled(data):
                 self._verify(device)
         return devices if (stack / "mnt").is_dir() else None
 
@@ -251,6 +250,8 @@ class ErofsSnapshotter(StackingSnapshotter):
                 if size >= 0
                 else (f"layer {diff_id.short} lacks its tar")
             )
+        if not is_settled(layer / "data") and not _settled(layer / "data", diff_id):
+            return f"the tar of layer {diff_id.short} was not on disk when the machine stopped"
         if not self._is_whole(layer / "index", record.checksum):
             return f"the index of layer {diff_id.short} is damaged"
         return "" if (layer / "mnt").is_dir() else f"layer {diff_id.short} lacks its mountpoint"
@@ -310,6 +311,15 @@ def _is(file: Path, digest: Digest) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return found == digest.encoded
+
+
+def _settled(tar: Path, diff_id: Digest) -> bool:
+    """Whether a tar that had been left to the kernel is whole, and on disk from now on."""
+    whole = _is(tar, diff_id)
+    if whole:
+        with tar.open("rb") as file:
+            settle(file.fileno())
+    return whole
 
 
 def _link(tar: Path, data: Path) -> None:

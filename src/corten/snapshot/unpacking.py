@@ -38,6 +38,9 @@ _DEPTH = 8
 class FactStore(Source, Sink, Claims, Locates, Protocol):
     """What unpacking needs of the local store."""
 
+    def derive(self) -> Ingest:
+        """As `ingest`, for what can be made again from a blob that is here."""
+
     def remember(self, kind: str, digest: Digest, value: str) -> None:
         """Keep a fact about a blob."""
 
@@ -285,7 +288,7 @@ class _Unpacking:
             self._feed = self._stack.enter_context(self._snapshotter.feeding())
         # A layer that came uncompressed is its own tar.
         if compression or self._layer.digest.algorithm != "sha256":
-            self._tar = self._stack.enter_context(self._store.ingest())
+            self._tar = self._stack.enter_context(self._store.derive())
         self._thread = threading.Thread(target=self._run, name="corten-unpacking", daemon=True)
         self._thread.start()
 
