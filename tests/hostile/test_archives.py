@@ -31,6 +31,7 @@ ARCHIVES: dict[str, tuple[Members, type[CortenError]]] = {
     "manifest is no JSON": ((("manifest.json", b"[{"),), Invalid),
     "manifest is an object": ((("manifest.json", b"{}"),), Invalid),
     "manifest of numbers": ((("manifest.json", b"[1]"),), Invalid),
+    "manifest with broken UTF-8": ((("manifest.json", b'[{"Config": "\xd1"}]'),), Invalid),
     "manifest nested deep": ((("manifest.json", b"[" * 100_000),), Invalid),
     "manifest of no image": ((("manifest.json", b"[]"),), Invalid),
     "config outside": (

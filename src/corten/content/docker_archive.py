@@ -51,7 +51,7 @@ class DockerArchive(Archive):
         raw = self.files.read("manifest.json", MANIFEST_LIMIT)
         try:
             items = msgspec.json.decode(raw, type=list[_Item])
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid(f"{self.files.what}: malformed manifest.json: {error}") from error
         if len(items) > _IMAGES_LIMIT:
             raise Invalid(f"{self.files.what}: manifest.json lists {len(items)} images")

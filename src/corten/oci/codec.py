@@ -47,7 +47,7 @@ def decode_object(raw: bytes, what: str, limit: int) -> dict[str, Any]:
         raise Invalid(f"{what} of {len(raw)} bytes is larger than the limit of {limit}")
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"malformed {what}: {error}") from error
 
 

@@ -268,7 +268,7 @@ class ContainerStore:
             return None
         try:
             return msgspec.json.decode(raw, type=ContainerRecord)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Corrupt(
                 f"the record of container {identity[:12]} is damaged: {error}",
                 hint="corten system check --repair moves it out of the way",

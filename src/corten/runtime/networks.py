@@ -212,7 +212,7 @@ class BridgeNetwork:
             return msgspec.json.decode(raw, type=Leases)
         except FileNotFoundError:
             return Leases()
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             # Addresses in use are found by their interfaces; better start anew than stay stuck.
             return Leases()
 

@@ -77,7 +77,7 @@ def read_started(directory: Path) -> Started | None:
     """What `note_start` wrote."""
     try:
         return msgspec.json.decode((directory / "started.json").read_bytes(), type=Started)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

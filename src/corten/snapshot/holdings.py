@@ -87,7 +87,7 @@ class Holdings:
             raise NotFound(
                 f"layer {diff_id.short} is not applied", hint="pull or load the image again"
             ) from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Corrupt(f"the record of layer {diff_id.short} is damaged: {error}") from error
 
     @contextmanager
@@ -207,7 +207,7 @@ def _read_snapshot(path: Path) -> _SnapshotRecord | None:
         return msgspec.json.decode((path / "snapshot.json").read_bytes(), type=_SnapshotRecord)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Corrupt(f"the record of snapshot {path.name} is damaged: {error}") from error
 
 

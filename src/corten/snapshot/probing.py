@@ -64,7 +64,7 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
     if not again:
         try:
             remembered = msgspec.json.decode(path.read_bytes(), type=_Remembered)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             remembered = None
         if remembered is not None and remembered.machine == machine:
             return remembered.report

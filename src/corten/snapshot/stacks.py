@@ -110,7 +110,7 @@ def walk_stacks(root: Path) -> Iterator[tuple[Path, StackRecord]]:
 def _read(path: Path) -> StackRecord | None:
     try:
         return msgspec.json.decode((path / "stack.json").read_bytes(), type=StackRecord)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -87,6 +87,7 @@ def test_the_declared_media_type_decides_where_the_document_has_none() -> None:
         (b"{", "malformed"),
         (b"{}", "neither"),
         (b"\xff\xfe", "malformed"),
+        (b'{"schemaVersion":2,"\xd1":1}', "malformed"),
         (b'{"schemaVersion":2,"manifests":{}}', "malformed"),
         (document(schemaVersion=3), "schemaVersion"),
         (document(schemaVersion="2"), "malformed"),

@@ -188,9 +188,10 @@ def test_a_removal_that_stopped_half_way_has_forgotten_the_container(store: Cont
     assert list(store.walk()) == []
 
 
-def test_a_damaged_record_is_named(store: ContainerStore) -> None:
+@pytest.mark.parametrize("damaged", [b'{"id": 1}', b'{"id": "\xd1"}'])
+def test_a_damaged_record_is_named(store: ContainerStore, damaged: bytes) -> None:
     made = store.create(record("web"))
-    (store.directory(made.id) / "record.json").write_text('{"id": 1}')
+    (store.directory(made.id) / "record.json").write_bytes(damaged)
     with pytest.raises(Corrupt, match=made.short_id):
         store.get("web")
 

@@ -96,13 +96,14 @@ def test_keys_that_are_not_plain_names_are_invalid(key: str, holdings: Holdings)
         holdings.remove_snapshot(key)
 
 
-def test_damaged_records_are_corrupt(holdings: Holdings) -> None:
+@pytest.mark.parametrize("damaged", [b"{", b"[]", b'{"driver": "\xd1rofs", "layers": []}'])
+def test_damaged_records_are_corrupt(holdings: Holdings, damaged: bytes) -> None:
     publish(holdings, ONE)
-    (holdings.layer(ONE) / "layer.json").write_text("{")
+    (holdings.layer(ONE) / "layer.json").write_bytes(damaged)
     with pytest.raises(Corrupt, match=ONE.short):
         holdings.layer_record(ONE)
     path = holdings.add_snapshot(Snapshot("k", (), False), None)
-    (path / "snapshot.json").write_text("[]")
+    (path / "snapshot.json").write_bytes(damaged)
     with pytest.raises(Corrupt, match="k"):
         holdings.snapshot("k")
 

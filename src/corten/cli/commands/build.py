@@ -47,7 +47,9 @@ id=$(corten build -q .)
     show_default=True,
     help="What RUN may reach; default is the same as host.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output."
+)
 @click.option(
     "--iidfile", type=click.Path(dir_okay=False, path_type=Path), help="Write the image's ID there."
 )

@@ -39,7 +39,7 @@ def readable_records(host: Host) -> tuple[tuple[ContainerRecord, ...], dict[Path
             # Being made or removed; what stays so is nobody's.
             if is_old(path, _AGE):
                 damaged[path] = "it has no record"
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             damaged[path] = f"its record is damaged: {error}"
     return tuple(records), damaged
 
