@@ -10,7 +10,7 @@ from corten.errors import Usage
 LAYER_LIMIT = 4 << 30
 """Up to how many bytes a layer may expand however few came; beyond, a ratio holds."""
 
-_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
+_SIZE = r"([0-9]{1,15})([KMGT]?)(?:i?B)?"
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
@@ -22,7 +22,7 @@ def layer_limit(environ: Mapping[str, str]) -> int:
     text = environ.get("CORTEN_LAYER_LIMIT", "")
     if not text:
         return LAYER_LIMIT
-    found = _SIZE.fullmatch(text.strip())
+    found = re.fullmatch(_SIZE, text.strip(), re.ASCII | re.IGNORECASE)
     if found is None:
         raise Usage(f"CORTEN_LAYER_LIMIT is {text!r}, not a size", hint="for example 64G")
     return int(found[1]) << _UNITS[found[2].upper()]

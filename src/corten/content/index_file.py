@@ -13,7 +13,7 @@ import msgspec
 from corten.errors import Invalid, NotFound, Unsupported
 from corten.oci.codec import decode_object
 from corten.oci.descriptor import Descriptor
-from corten.oci.manifest import MANIFEST_LIMIT, Index, build_index, parse_document
+from corten.oci.manifest import MANIFEST_LIMIT, Index, index_bytes, parse_document
 from corten.system.durable import write_durably
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -63,7 +63,7 @@ def read_index(path: Path) -> Index:
 
 def write_index(path: Path, manifests: Sequence[Descriptor]) -> None:
     """Replace ``index.json`` in one step, if it says something else; by one writer at a time."""
-    file, raw = path / "index.json", build_index(manifests)[1]
+    file, raw = path / "index.json", index_bytes(manifests)
     for draft in path.glob(f".{file.name}.*.tmp"):
         draft.unlink(missing_ok=True)  # of one that was killed
     try:

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from corten.archive.hashing import ThreadedHasher
 from corten.content.protocols import PIECE, Buffer
 from corten.errors import Corrupt, Invalid, Unavailable, Unsupported
 from corten.oci import media
@@ -49,6 +48,8 @@ class FileIngest:
         *,
         derived: bool = False,
     ) -> None:
+        from corten.archive.hashing import ThreadedHasher  # with the queues that it needs
+
         self.offset = 0
         self._file = file
         self._fd = fd

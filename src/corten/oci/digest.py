@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from corten.errors import Invalid
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _GRAMMAR = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+", re.ASCII)
 # Registered algorithms that corten can compute, with the length of their hex form.
@@ -86,4 +88,13 @@ def new_hasher(algorithm: str = "sha256") -> Hasher:
             f"cannot compute digests of algorithm {algorithm[:40]!r}",
             hint="use one of " + ", ".join(_REGISTERED),
         )
+    import hashlib  # OpenSSL is loaded with it: many commands hash nothing
+
     return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def file_hex(file: BufferedReader, algorithm: str = "sha256") -> str:
+    """The digest of what is left to read of `file`, as hex digits, in bounded memory."""
+    import hashlib
+
+    return hashlib.file_digest(file, algorithm).hexdigest()

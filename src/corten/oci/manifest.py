@@ -137,13 +137,13 @@ def build_manifest(
     return describe(raw, media_type), raw
 
 
-def build_index(
+def index_bytes(
     manifests: Sequence[Descriptor],
     *,
     media_type: str = media.OCI_INDEX,
     annotations: Mapping[str, str] | None = None,
-) -> tuple[Descriptor, bytes]:
-    """A new index's descriptor and bytes."""
+) -> bytes:
+    """The bytes of a new index."""
     index = Index(
         schema_version=2,
         media_type=media_type,
@@ -151,5 +151,15 @@ def build_index(
         annotations=dict(annotations or {}),
     )
     # An index without manifests must still have the field (image-index.md, "manifests").
-    raw = canonical_json({**to_plain(index), "manifests": to_plain(index.manifests)})
+    return canonical_json({**to_plain(index), "manifests": to_plain(index.manifests)})
+
+
+def build_index(
+    manifests: Sequence[Descriptor],
+    *,
+    media_type: str = media.OCI_INDEX,
+    annotations: Mapping[str, str] | None = None,
+) -> tuple[Descriptor, bytes]:
+    """A new index's descriptor and bytes."""
+    raw = index_bytes(manifests, media_type=media_type, annotations=annotations)
     return describe(raw, media_type), raw

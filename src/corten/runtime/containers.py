@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -116,7 +115,7 @@ class ContainerStore:
             self._write(record)
         except BaseException:
             self._release_name(record.name, identity)
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove_tree(directory)
             raise
         return record
 
@@ -181,8 +180,8 @@ class ContainerStore:
         doomed = directory.with_name(f"{_DOOMED}{record.id}")
         with contextlib.suppress(OSError):
             directory.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove_tree(doomed)
+        _remove_tree(directory)
 
     def remains(self) -> list[Path]:
         """Directories of containers that are half made or half removed, now."""
@@ -199,7 +198,7 @@ class ContainerStore:
         count = 0
         for directory in remains:
             if not _has_record(directory):
-                shutil.rmtree(directory, ignore_errors=True)
+                _remove_tree(directory)
                 count += 1
         for entry in (self.path / _NAMES).glob("*"):
             # A container takes its name when it has its directory.
@@ -276,6 +275,12 @@ class ContainerStore:
 
     def _write(self, record: ContainerRecord) -> None:
         write_json(self.directory(record.id) / "record.json", record)
+
+
+def _remove_tree(directory: Path) -> None:
+    import shutil  # and the three compressions that it knows: not for commands that only look
+
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _has_record(directory: Path) -> bool:

@@ -7,7 +7,7 @@ import re
 
 from corten.errors import Invalid
 
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}"
 
 _LOOKS = """
 amber azure banded bright brisk calm cloudy coastal copper crimson curved dappled dusky early
@@ -29,7 +29,7 @@ travertine tuff turquoise zircon
 
 def check_name(name: str) -> str:
     """`name` if a container or volume may have it.  Raises: Invalid."""
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise Invalid(
             f"{name!r} cannot be a name",
             hint="use letters, digits, '_', '.' and '-', beginning with a letter or digit",

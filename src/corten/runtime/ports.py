@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-_FORM = re.compile(
+_FORM = (
     r"(?:(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<ip>[0-9]+\.[0-9.]+)):)?"
     r"(?:(?P<host>[0-9]*(?:-[0-9]+)?):)?"
     r"(?P<container>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>[a-z]+))?"
@@ -59,7 +59,7 @@ class PortTaken(Conflict):
 
 def parse_port(text: str) -> tuple[PublishedPort, ...]:
     """The ports that one ``-p`` names: several if it gives a range.  Raises: Invalid."""
-    match = _FORM.fullmatch(text)
+    match = re.fullmatch(_FORM, text)
     if match is None:
         raise Invalid(f"{text!r} does not name a port to publish", hint=_HINT)
     protocol = match["protocol"] or "tcp"

@@ -8,6 +8,7 @@ container if that is removed with its volumes.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -151,7 +152,7 @@ class VolumeStore:
     def directory(self, name: str) -> Path:
         """Where the volume's files are.  Raises: NotFound."""
         data = self.path / name / "data"
-        if not NAME.fullmatch(name) or not data.is_dir():
+        if not re.fullmatch(NAME, name) or not data.is_dir():
             raise NotFound(f"no volume {name!r}")
         return data
 

@@ -10,7 +10,6 @@ ROOT/stacks/erofs/HEX/mnt     where that is mounted
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,19 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corten.errors import Corrupt, Unsupported
-from corten.oci.digest import Digest
-from corten.snapshot.erofs_layout import SLOTS
+from corten.oci.digest import Digest, file_hex
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import covering
 from corten.snapshot.protocols import Mount
 from corten.snapshot.stacking import StackingSnapshotter, root_metadata
 from corten.snapshot.stacks import RootMetadata, StackRecord, chain_ids
-from corten.snapshot.tree import LayerTree
 from corten.system.locks import locked
 from corten.system.settling import is_settled, settle
 
 if TYPE_CHECKING:
     from corten.snapshot.erofs_reader import IndexReader
+    from corten.snapshot.tree import LayerTree
 
 
 Restore = Callable[[Digest], bool]
@@ -57,6 +55,8 @@ class ErofsSnapshotter(StackingSnapshotter):
 
     def merge(self, layers: Sequence[Digest]) -> None:
         """Make the merged index of a stack; see `Merges`."""
+        from corten.snapshot.erofs_layout import SLOTS
+
         # More than an index can have stay a stack above the merged ones.
         layers = tuple(layers)[:SLOTS]
         if len(set(layers)) > 1:
@@ -87,7 +87,7 @@ class ErofsSnapshotter(StackingSnapshotter):
             self.driver,
             tree.whiteouts,
             root_metadata(tree.explicit_root),
-            hashlib.sha256(index).hexdigest(),
+            Digest.of(index).encoded,
             size,
             tree.links,
             tree.root.opaque,
@@ -206,7 +206,7 @@ class ErofsSnapshotter(StackingSnapshotter):
             merged = merge_indexes([known[layer] for layer in layers])
             record_of_stack = StackRecord(
                 tuple(str.__str__(layer) for layer in layers),
-                hashlib.sha256(merged.image).hexdigest(),
+                Digest.of(merged.image).encoded,
                 tuple(str.__str__(device) for device in merged.devices),
                 tuple(known[device].record.data_size for device in merged.devices),
                 super()._root_metadata(layers),
@@ -286,7 +286,7 @@ class ErofsSnapshotter(StackingSnapshotter):
                 if self._verified.get(index) == look:
                     return True
             with index.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                found = file_hex(file, "sha256")
         except (FileNotFoundError, NotADirectoryError):
             return False
         if found == checksum:
@@ -307,7 +307,7 @@ def _is(file: Path, digest: Digest) -> bool:
     """Whether there is such a file, with that digest."""
     try:
         with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, digest.algorithm).hexdigest()
+            found = file_hex(opened, digest.algorithm)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return found == digest.encoded

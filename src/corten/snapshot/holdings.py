@@ -31,7 +31,7 @@ from corten.snapshot.stacks import RootMetadata, StackHoldings
 from corten.system.durable import sync_directory, write_durably
 from corten.system.locks import locked as file_locked
 
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_KEY = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 
 
 class LayerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -197,7 +197,7 @@ class Holdings:
         self.layers.mkdir(mode=0o700, exist_ok=True)
 
     def _snapshot_path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key) or key == SKELETON:
+        if not re.fullmatch(_KEY, key) or key == SKELETON:
             raise Invalid(f"{key!r} cannot be a snapshot's key")
         return self.snapshots / key
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from corten.errors import CortenError, Denied, Unsupported, Usage
-from corten.snapshot.erofs import ErofsSnapshotter, Restore, nothing
-from corten.snapshot.overlay import OverlaySnapshotter
-from corten.snapshot.stacking import StackingSnapshotter
 from corten.system.durable import write_durably
-from corten.system.mount import try_file_system
+
+if TYPE_CHECKING:
+    from corten.snapshot.erofs import Restore
+    from corten.snapshot.stacking import StackingSnapshotter
 
 DRIVERS = ("erofs", "overlay")
 _RETIRED = {
@@ -39,7 +40,7 @@ class _Remembered(msgspec.Struct, frozen=True):
     report: Report
 
 
-def choose(root: Path, forced: str = "", restore: Restore = nothing) -> StackingSnapshotter:
+def choose(root: Path, forced: str = "", restore: Restore | None = None) -> StackingSnapshotter:
     """The snapshotter for what lies under `root`: the one `forced` by name, else the best.
 
     `restore` makes the tar of a damaged layer again, where the driver finds none that is whole.
@@ -74,11 +75,16 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
     return report
 
 
-def _make(root: Path, driver: str, restore: Restore = nothing) -> StackingSnapshotter:
+def _make(root: Path, driver: str, restore: Restore | None = None) -> StackingSnapshotter:
+    # Only the driver that is used is imported.
     match driver:
         case "erofs":
-            return ErofsSnapshotter(root, restore)
+            from corten.snapshot.erofs import ErofsSnapshotter, nothing
+
+            return ErofsSnapshotter(root, restore or nothing)
         case "overlay":
+            from corten.snapshot.overlay import OverlaySnapshotter
+
             return OverlaySnapshotter(root)
     if driver in _RETIRED:
         raise Unsupported(f"there is no storage driver {driver}", hint=f"use {_RETIRED[driver]}")
@@ -88,6 +94,8 @@ def _make(root: Path, driver: str, restore: Restore = nothing) -> StackingSnapsh
 
 
 def _try_all(root: Path) -> Report:
+    from corten.system.mount import try_file_system
+
     rejected: dict[str, str] = {}
     try:
         try_file_system("overlay")
@@ -114,6 +122,7 @@ def _try_erofs(root: Path) -> str:
     from corten.archive.tar_writer import TarWriter
     from corten.snapshot.erofs_index import build_index
     from corten.snapshot.tree import LayerTree
+    from corten.system.mount import try_file_system
 
     directory = root / "layers"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
