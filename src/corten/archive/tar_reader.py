@@ -61,11 +61,15 @@ class TarScanner:
     ``gap`` is how many of the next bytes are a member's data and of no use here:
     a caller that can seek may :meth:`skip` them instead of feeding them.
     ``ended`` tells that the archive's end blocks were seen; what follows is ignored.
+    ``fault`` is, after `feed` has raised, at which byte what is wrong begins, and ``before``
+    what it found until there.
     """
 
     def __init__(self) -> None:
         self.gap = 0
         self.ended = False
+        self.fault = 0
+        self.before: list[Member] = []
         self._offset = 0
         self._want = BLOCK
         self._carry = bytearray()
@@ -109,7 +113,11 @@ class TarScanner:
                     break
                 unit = data[at : at + want]
                 at += want
-            member = self._unit(unit, start + at)
+            try:
+                member = self._unit(unit, start + at)
+            except (Invalid, Unsupported):
+                self.fault, self.before = start + at - want, members
+                raise
             if member is not None:
                 members.append(member)
         return members
@@ -365,12 +373,13 @@ def _pairs(area: bytes) -> list[int]:
     return numbers
 
 
-def read_members(fd: int) -> Iterator[Member]:
+def read_members(fd: int, scanner: TarScanner | None = None) -> Iterator[Member]:
     """The members of the tar in the file `fd`, whose data is passed over by seeking.
 
-    The file's own position is neither used nor changed.  Raises: Invalid, Unsupported.
+    The file's own position is neither used nor changed.  `scanner` is a new one that tells
+    where it stopped.  Raises: Invalid, Unsupported.
     """
-    scanner = TarScanner()
+    scanner = scanner or TarScanner()
     offset = 0
     while not scanner.ended:
         piece = os.pread(fd, _WINDOW, offset)

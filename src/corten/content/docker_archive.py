@@ -7,13 +7,15 @@ specification v1.2, "Combined Image JSON + Filesystem Changeset Format".
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from corten.archive.compression import MAGIC, detect
 from corten.content.archived import Archive, ArchivedImage, canonical
 from corten.content.protocols import PIECE
 from corten.content.tar_files import Place, TarFiles
-from corten.errors import Invalid, Unsupported
+from corten.errors import Corrupt, Invalid, Unsupported
 from corten.oci import media
 from corten.oci.descriptor import Descriptor, describe
 from corten.oci.digest import Digest, new_hasher
@@ -22,6 +24,7 @@ from corten.oci.manifest import MANIFEST_LIMIT, build_manifest
 
 _IMAGES_LIMIT = 1000
 _LAYERS_LIMIT = 1000
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MEDIA_TYPES = {"": media.OCI_LAYER, "gzip": media.OCI_LAYER_GZIP, "zstd": media.OCI_LAYER_ZSTD}
 
 
@@ -59,6 +62,7 @@ class DockerArchive(Archive):
 
     def _image(self, item: _Item) -> ArchivedImage:
         raw = self.files.read(item.config, CONFIG_LIMIT)
+        self._prove(item.config, raw)
         config = parse_config(raw)
         paths = item.layers or ()
         if len(paths) != len(config.diff_ids) or len(paths) > _LAYERS_LIMIT:
@@ -73,6 +77,15 @@ class DockerArchive(Archive):
         descriptor, manifest = build_manifest(described, layers)
         self._held[descriptor.digest] = manifest
         return ArchivedImage(descriptor, tuple(canonical(tag) for tag in item.repo_tags or ()))
+
+    def _prove(self, path: str, raw: bytes) -> None:
+        """A configuration is called by its digest, so what has another one was damaged.
+
+        Nothing else proves it: the image's ID is made from it.  Raises: Corrupt.
+        """
+        stem = path.rpartition("/")[2].removesuffix(".json")
+        if _HEX.fullmatch(stem) and (found := Digest.of(raw)).encoded != stem:
+            raise Corrupt(f"{self.files.what}: the content of {path} is {found}")
 
     def _layer(self, path: str, diff_id: Digest) -> Descriptor:
         place = self.files.place(path)

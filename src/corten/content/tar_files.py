@@ -8,11 +8,14 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from corten.archive.entry import Entry, show
+from corten.archive.tar_course import TarCourse
+from corten.archive.tar_fields import BLOCK
 from corten.archive.tar_reader import read_members
 from corten.errors import Invalid, NotFound, Unavailable
 
 _MEMBERS_LIMIT = 200_000
 _LINKS_LIMIT = 16
+_WANTED = "give an archive that corten save, docker save, podman save or skopeo wrote"
 
 
 class Place(NamedTuple):
@@ -34,10 +37,15 @@ class TarFiles:
         self.what = what
         self._places: dict[str, Place] = {}
         self._links: dict[str, str] = {}
-        for count, (entry, offset, size) in enumerate(read_members(fd)):
-            if count >= _MEMBERS_LIMIT:
-                raise Invalid(f"{what} has more than {_MEMBERS_LIMIT} members")
-            self._add(entry, offset, size)
+        course = TarCourse(what, os.pread(fd, BLOCK, 0), os.fstat(fd).st_size)
+        if not course.size:
+            raise Invalid(f"{what} is empty", hint=_WANTED)
+        with course.explaining(_WANTED):
+            for count, member in enumerate(read_members(fd, course.scanner)):
+                if count >= _MEMBERS_LIMIT:
+                    raise Invalid(f"{what} has more than {_MEMBERS_LIMIT} members")
+                course.saw(member)
+                self._add(*member)
 
     def _add(self, entry: Entry, offset: int, size: int) -> None:
         name = _clean(entry.name.decode("utf-8", "surrogateescape"))

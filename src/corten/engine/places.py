@@ -111,10 +111,11 @@ def _open(host: Host, place: Place, stack: ExitStack) -> tuple[Source, Descripto
     from corten.content.tar_files import TarFiles
     from corten.engine.archives import input_file
     from corten.events.job import Job
-    from corten.image.incoming import Spool, plain_file
+    from corten.image.incoming import Spool, naming, plain_file
 
     file = stack.enter_context(input_file(place.path))
     spool = Spool(host.root / "content" / "ingest", host.settings.layer_limit)
+    stack.enter_context(naming(place.path))
     fd = stack.enter_context(plain_file(file, spool, Job()))
     archive = open_archive(TarFiles(fd, place.path))
     if place.name:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from corten.archive.compression import MAGIC, detect, inflater
+from corten.archive.tar_course import AGAIN
 from corten.config.limits import LAYER_LIMIT
 from corten.content.ingest import storage_error
 from corten.content.protocols import PIECE
-from corten.errors import Invalid
+from corten.errors import Corrupt, Invalid, NotFound
 from corten.events.job import Job
 
 
@@ -36,13 +37,20 @@ def inflate(
     while len(head) < MAGIC and (piece := _read(file, MAGIC - len(head))):
         head += piece
     if not head:
-        raise Invalid(f"{name_of(file)} is empty")
+        raise Invalid(f"{name_of(file)} is empty", hint="there is nothing in it: write it again")
     stream = inflater(detect(head), write, limit)
-    stream.feed(head)
-    while piece := _read(file, PIECE):
-        job.check()
-        stream.feed(piece)
-    stream.finish()
+    taken = len(head)
+    try:
+        stream.feed(head)
+        while piece := _read(file, PIECE):
+            job.check()
+            taken += len(piece)
+            stream.feed(piece)
+        stream.finish()
+    except Corrupt as error:
+        raise Corrupt(
+            f"{name_of(file)}: {error.message} (near byte {taken})", hint=AGAIN
+        ) from error
 
 
 @contextmanager
@@ -68,6 +76,23 @@ def plain_file(file: BinaryIO, spool: Spool, job: Job) -> Iterator[int]:
         inflate(file, write, job, spool.limit)
         copy.flush()
         yield copy.fileno()
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Errors within that are about the archive `name` say which file that is."""
+    try:
+        yield
+    except (Invalid, Corrupt, NotFound) as error:
+        # What the other end of a copy does not have is not the archive's fault.
+        if error.origin == "sink" and isinstance(error, NotFound):
+            raise
+        if name not in error.message:
+            error.message = f"{name}: {error.message}"
+            error.args = (error.message,)
+        if isinstance(error, Corrupt) or "malformed" in error.message:
+            error.hint = error.hint or AGAIN
+        raise
 
 
 def name_of(file: BinaryIO) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from corten.archive.tar_reader import TarScanner
+from corten.archive.tar_course import TarCourse
 from corten.config.limits import LAYER_LIMIT
 from corten.content.archive_writer import Form, write_archive
 from corten.content.archived import Archive, ArchivedImage
@@ -20,12 +19,12 @@ from corten.content.local import LocalStore
 from corten.content.protocols import Sink
 from corten.content.summary import image_manifest
 from corten.content.tar_files import TarFiles
-from corten.errors import Corrupt, Invalid, NotFound, Unsupported
+from corten.errors import Invalid, Unsupported
 from corten.events.job import Job
 from corten.image.assemble import Assembling, assemble
 from corten.image.changes import apply_changes
 from corten.image.compress import compressed
-from corten.image.incoming import Spool, inflate, name_of, plain_file
+from corten.image.incoming import Spool, inflate, name_of, naming, plain_file
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import ContainerConfig, History, ImageConfig, RootFS
@@ -33,6 +32,7 @@ from corten.oci.manifest import Index
 from corten.oci.platform import Platform
 
 Write = Callable[[bytes], object]
+_WANTED = "give the tar of a root file system; corten load takes images"
 
 
 def save(
@@ -78,23 +78,11 @@ def load(sink: Sink, file: BinaryIO, job: Job, spool: Spool) -> list[Loaded]:
     their digests say; NotFound: the archive lacks something; each naming the file.
     Unsupported, Unavailable, Cancelled.
     """
-    with _naming(name_of(file)), plain_file(file, spool, job) as fd:
+    with naming(name_of(file)), plain_file(file, spool, job) as fd:
         archive = open_archive(TarFiles(fd, name_of(file)))
         if not archive.images:
             raise Invalid(f"{name_of(file)} has no images")
         return [_load(archive, image, sink, job) for image in archive.images]
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Errors within that are about the archive say which file that is."""
-    try:
-        yield
-    except (Invalid, Corrupt, NotFound) as error:
-        if name not in error.message:
-            error.message = f"{name}: {error.message}"
-            error.args = (error.message,)
-        raise
 
 
 def _load(archive: Archive, image: ArchivedImage, sink: Sink, job: Job) -> Loaded:
@@ -131,9 +119,10 @@ def import_tar(store: Assembling, file: BinaryIO, options: ImportOptions, job: J
     """
     config = apply_changes(ContainerConfig(), options.changes)
     with job.step("import", name_of(file)) as step, store.ingest() as ingest:
-        watch = _Watch(ingest.write, step)
-        inflate(file, watch.take, step, options.limit)
-        watch.finish(name_of(file))
+        watch = _Watch(ingest.write, step, TarCourse(name_of(file)))
+        with watch.course.explaining(_WANTED):
+            inflate(file, watch.take, step, options.limit)
+            watch.finish()
         layer = ingest.commit()
     created = _rfc3339(watch.newest if options.created is None else options.created)
     platform = options.platform
@@ -156,24 +145,26 @@ def import_tar(store: Assembling, file: BinaryIO, options: ImportOptions, job: J
 class _Watch:
     """Looks at a tar on its way: is it one, and what is its newest time?"""
 
-    def __init__(self, write: Callable[[bytes], int], job: Job) -> None:
+    def __init__(self, write: Callable[[bytes], int], job: Job, course: TarCourse) -> None:
         self.newest = 0
+        self.course = course
         self._write = write
         self._job = job
-        self._scanner = TarScanner()
         self._members = 0
 
     def take(self, data: bytes) -> None:
-        for entry, _, _ in self._scanner.feed(data):
+        self.course.took(data)
+        for member in self.course.scanner.feed(data):
+            self.course.saw(member)
             self._members += 1
-            self.newest = max(self.newest, entry.mtime_ns // 1_000_000_000)
+            self.newest = max(self.newest, member[0].mtime_ns // 1_000_000_000)
         self._write(data)
         self._job.advance(len(data))
 
-    def finish(self, what: str) -> None:
-        self._scanner.finish()
-        if not self._members and not self._scanner.ended:
-            raise Invalid(f"{what} is not a tar archive")
+    def finish(self) -> None:
+        self.course.scanner.finish()
+        if not self._members and not self.course.scanner.ended:
+            raise Invalid(f"{self.course.what} is no tar archive", hint=_WANTED)
 
 
 def _rfc3339(seconds: int) -> str:
