@@ -35,6 +35,7 @@ _PACKAGES = (
     "zlib1g",
 )
 _SECONDS = 120
+_STACK = 1 << 30
 _READ = 1 << 28
 """Data up to so many bytes are read as well: not the holes of large sparse files."""
 
@@ -49,7 +50,9 @@ class Fsck:
         libraries = root / "usr/lib/x86_64-linux-gnu"
         linker = libraries / "ld-linux-x86-64.so.2"
         program = root / "usr/bin/fsck.erofs"
-        self._command = [str(linker), "--library-path", str(libraries), str(program)]
+        # It calls itself for every directory in a directory, with paths on the stack.
+        self._command = ["prlimit", f"--stack={_STACK}"]
+        self._command += [str(linker), "--library-path", str(libraries), str(program)]
 
     def check(self, index: Path, devices: Sequence[Path]) -> str:
         """What is wrong with an image; empty: nothing.  All data is read, too, if it is not huge."""

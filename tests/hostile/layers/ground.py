@@ -29,6 +29,7 @@ from corten.oci.digest import Digest
 from corten.oci.manifest import build_manifest
 from corten.snapshot.mounting import mounted
 from corten.snapshot.removal import remove_tree
+from support.erofs_utils import assert_accepted
 from support.registry_server import ServerProcess
 from support.tars import file, link, pack, write_tar
 
@@ -145,7 +146,9 @@ class Ground:
         """The layers, mounted read-only."""
         snapshotter = self.host.snapshotter
         try:
-            with mounted(snapshotter.prepare("tried", diff_ids, readonly=True)) as tree:
+            mounts = snapshotter.prepare("tried", diff_ids, readonly=True)
+            assert_accepted(self.outside / "root")
+            with mounted(mounts) as tree:
                 yield tree
         finally:
             snapshotter.remove("tried")
