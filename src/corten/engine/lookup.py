@@ -19,6 +19,8 @@ from corten.oci.reference import Reference
 from corten.snapshot.protocols import Merges
 
 _TRIES = 2
+_FEW_LAYERS = 3
+"""As many layers start as fast one by one; a merged index pays from about this many on (ADR 0008)."""
 PULL_POLICIES = ("missing", "always", "never")
 
 
@@ -183,7 +185,7 @@ def prepare(host: Host, key: str, image: Image, job: Job) -> None:
     layers = image.config.diff_ids
     for _ in range(_TRIES):
         try:
-            if isinstance(host.snapshotter, Merges):
+            if len(layers) > _FEW_LAYERS and isinstance(host.snapshotter, Merges):
                 host.snapshotter.merge(layers)
             host.snapshotter.prepare(key, layers)
         except NotFound:

@@ -1,15 +1,16 @@
 """A sink that makes layers mountable while they come in.
 
 `UnpackingSink` wraps the local store.  A layer's bytes go to the store as they
-are; inflated, in a second thread, they go to the store again as the layer's tar
-(a blob named by its diff id) and to the driver, which indexes them on the way.
-So a pull is over when the last byte has arrived.
+are; inflated, they go to the store again as the layer's tar (a blob named by its
+diff id), in a second thread, and to the driver, which indexes them on the way, in a
+third.  So a pull is over when the last byte has arrived.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Protocol, Self
@@ -219,7 +220,7 @@ class _LayerIngest:
 
 
 class _Unpacking:
-    """Inflates a layer in the caller's thread; stores and indexes the tar in another."""
+    """Inflates a layer in the caller's thread; stores the tar in a second one, indexes it in a third."""
 
     def __init__(
         self, store: FactStore, snapshotter: Snapshotter, layer: Descriptor, limit: int
@@ -233,9 +234,7 @@ class _Unpacking:
         self._inflater: Inflater | None = None
         self._tar: Ingest | None = None
         self._feed: LayerFeed | None = None
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
-        self._failure: BaseException | None = None
-        self._thread: threading.Thread | None = None
+        self._takers: list[_Taker] = []
         self._stack = ExitStack()
 
     def write(self, data: Buffer) -> None:
@@ -286,37 +285,25 @@ class _Unpacking:
         self._inflater = inflater(compression, self._put, self._limit)
         if isinstance(self._snapshotter, Feeds):
             self._feed = self._stack.enter_context(self._snapshotter.feeding())
+            self._takers.append(_Taker("corten-indexing", self._feed.feed))
         # A layer that came uncompressed is its own tar.
         if compression or self._layer.digest.algorithm != "sha256":
             self._tar = self._stack.enter_context(self._store.derive())
-        self._thread = threading.Thread(target=self._run, name="corten-unpacking", daemon=True)
-        self._thread.start()
+            self._takers.append(_Taker("corten-storing", self._tar.write))
 
     def _put(self, piece: bytes) -> None:
         self._check()
-        self._pieces.put(piece)
-
-    def _run(self) -> None:
-        try:
-            while (piece := self._pieces.get()) is not None:
-                if self._tar is not None:
-                    self._tar.write(piece)
-                if self._feed is not None:
-                    self._feed.feed(piece)
-        except BaseException as error:
-            self._failure = error
-            while self._pieces.get() is not None:
-                pass
+        for taker in self._takers:
+            taker.pieces.put(piece)
 
     def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        for taker in self._takers:
+            if taker.failure is not None:
+                raise taker.failure
 
     def _join(self) -> None:
-        if self._thread is not None:
-            self._pieces.put(None)
-            self._thread.join()
-            self._thread = None
+        for taker in self._takers:
+            taker.end()
 
     def __enter__(self) -> Self:
         return self
@@ -329,3 +316,35 @@ class _Unpacking:
     ) -> None:
         self._join()
         self._stack.__exit__(kind, error, trace)
+
+
+class _Taker:
+    """A thread that hands pieces to `take`, until that fails or :meth:`end`.
+
+    After a ``failure`` it swallows what comes, so that whoever puts is never stuck.
+    """
+
+    def __init__(self, name: str, take: Callable[[bytes], object]) -> None:
+        self.pieces: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
+        self.failure: BaseException | None = None
+        self._take = take
+        self._thread: threading.Thread | None = threading.Thread(
+            target=self._run, name=name, daemon=True
+        )
+        self._thread.start()
+
+    def end(self) -> None:
+        """There are no more pieces; returns when the last was taken."""
+        if self._thread is not None:
+            self.pieces.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        try:
+            while (piece := self.pieces.get()) is not None:
+                self._take(piece)
+        except BaseException as error:
+            self.failure = error
+            while self.pieces.get() is not None:
+                pass

@@ -4,7 +4,7 @@ What can be made again from something durable need not be waited for: it is writ
 with this boot of the machine, and left to the kernel.  While the machine runs, everybody
 reads it back whole, on disk or not.  After a power cut the mark tells that it has to be
 looked at before it is believed.  The mark is an attribute of the file, so that it appears
-with it, and goes where its hard links go.  ADR 0012.
+with it, and goes where its hard links go.  ADR 0013.
 """
 
 from __future__ import annotations
