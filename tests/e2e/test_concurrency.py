@@ -203,6 +203,7 @@ def test_two_hundred_commands_on_one_store(ground: Ground) -> None:
         assert hashlib.sha256(file.read_bytes()).hexdigest() == file.name
     checked = corten("system", "check", root=root)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.endswith(": all is well\n")  # and nothing is left behind
     for name in succeed("images", "--format", "{{.Repository}}:{{.Tag}}", root=root).split():
         if "<none>" not in name:
             shown = succeed("run", "--rm", "--pull", "never", name, "cat", "/who", root=root)

@@ -79,7 +79,7 @@ def reclaim(host: Host) -> int:
         count += host.executor.sweep()
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
     snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
-    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*"), *_probes(host)]
+    scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*"), *_unfinished(host)]
     remains = host.containers.remains()
     if host.store.leases.oldest() is not None:
         return count
@@ -95,11 +95,16 @@ def reclaim(host: Host) -> int:
     return count + host.containers.sweep(remains)
 
 
-def _probes(host: Host) -> Iterator[Path]:
-    """What a killed first command tried the drivers with; old, for who probes has no lease yet."""
+def _unfinished(host: Host) -> Iterator[Path]:
+    """What a killed first command tried the drivers with, and files that were to replace others.
+
+    Old ones, for whoever makes such a thing need not have a lease.
+    """
     from corten.snapshot.drafts import UNFINISHED_AGE, is_old
 
-    for path in (host.root / "layers").glob(".probe-*"):
+    root = host.root
+    tried = (root / "layers").glob(".probe-*")
+    for path in (*tried, *root.glob(".*.tmp"), *(root / "content").glob(".*.tmp")):
         if is_old(path, UNFINISHED_AGE):
             yield path
 

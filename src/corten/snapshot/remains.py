@@ -65,11 +65,15 @@ def write_snapshot_record(path: Path, driver: str, layers: Sequence[Digest]) -> 
 
 
 class HeldStack(NamedTuple):
-    """A stack's directory, and what is wrong with it (empty: nothing)."""
+    """A stack's directory, and what is wrong with it (empty: nothing).
+
+    A ``stale`` one is no stack any more: pruning removes it.
+    """
 
     path: Path
     driver: str
-    problem: str
+    problem: str = ""
+    stale: bool = False
 
 
 def held_stacks(root: Path) -> Iterator[HeldStack]:
@@ -78,15 +82,27 @@ def held_stacks(root: Path) -> Iterator[HeldStack]:
         stacks = StackHoldings(root, driver)
         layers = Holdings(root, driver)
         for path in listed(stacks.path):
-            yield HeldStack(path, driver, _stack_problem(path, stacks, layers))
+            problem = _staleness(path, stacks, layers)
+            if problem:
+                yield HeldStack(path, driver, problem, stale=True)
+            else:
+                yield HeldStack(path, driver, _stack_problem(path, stacks))
 
 
-def _stack_problem(path: Path, stacks: StackHoldings, layers: Holdings) -> str:
+def _staleness(path: Path, stacks: StackHoldings, layers: Holdings) -> str:
     if not _HEX.fullmatch(path.name):
         return "it has no chain id for a name"
     record = stacks.record(Digest(f"sha256:{path.name}"))
     if record is None:
         return "" if not path.exists() else "its record is missing or damaged"
+    gone = [d for d in map(Digest, record.layers) if not layers.has_layer(d)]
+    return f"its layer {gone[0].short} is gone" if gone else ""
+
+
+def _stack_problem(path: Path, stacks: StackHoldings) -> str:
+    record = stacks.record(Digest(f"sha256:{path.name}"))
+    if record is None:
+        return ""
     if record.checksum:
         try:
             with (path / "index").open("rb") as file:
@@ -95,8 +111,7 @@ def _stack_problem(path: Path, stacks: StackHoldings, layers: Holdings) -> str:
             return "" if not path.exists() else "it lacks index"
         if checksum != record.checksum:
             return "its merged index is damaged"
-    gone = [d for d in map(Digest, record.layers) if not layers.has_layer(d)]
-    return f"its layer {gone[0].short} is gone" if gone else ""
+    return ""
 
 
 def leftovers(root: Path) -> Iterator[Path]:

@@ -301,7 +301,7 @@ def test_facts_and_registry_digests_that_point_nowhere_are_forgotten(
     host.store.remember("diff-id", nowhere, str(nowhere))
     host.store.remember("compressed/gzip", tar_of(host, pulled), "not JSON")
     host.store.add_repo_digest("registry.example/gone", nowhere, nowhere)
-    assert sorted(f.kind for f in found(host)) == ["fact", "fact", "image"]
+    assert sorted(f.kind for f in found(host)) == ["fact", "image", "leftover"]
     assert all(f.repaired for f in found(host, repair=True))
     assert host.store.recall("diff-id", nowhere) is None
     assert found(host) == []
@@ -423,7 +423,8 @@ def test_leftovers_of_dead_commands_are_removed_and_a_living_ones_are_not(
     partial.touch()
     with host.store.ingest() as living:
         living.write(b"some bytes")
-        assert {f.subject for f in found(host)} == {str(p.relative_to(host.root)) for p in dead}
+        wanted = {str(p.relative_to(host.root)) for p in dead[:-1]} | {"lease dead"}
+        assert {f.subject for f in found(host)} == wanted
         assert all(f.repaired for f in found(host, repair=True))
         assert living.commit().size == 10
     assert not any(path.exists() for path in dead)
@@ -442,11 +443,59 @@ def test_a_dead_lease_in_the_catalog_is_removed(host: Host, pulled: SmallImage) 
         assert found(host) == []
 
 
+def leave_behind(host: Host, image: SmallImage) -> set[str]:
+    """What commands leave that were killed just now; the subjects of its findings."""
+    ingest, gone = host.root / "content" / "ingest", Digest.of(b"gone")
+    with host.store.catalog.change() as change:
+        change.execute("INSERT INTO leases VALUES ('both', 1, 2), ('row', 1, 2)")
+    for name in ("both.lease", "file.lease", "a.new", "a.claim"):
+        (ingest / name).touch()
+    snapshots = host.root / "snapshots"
+    for path in (snapshots / "build-run-1", snapshots / ".new-1", host.root / "archive-1"):
+        path.mkdir(parents=True)
+    write_snapshot_record(snapshots / "build-run-1", "erofs", [tar_of(host, image)])
+    stack = host.root / "stacks" / "erofs" / ("0" * 64)
+    stack.mkdir(parents=True)
+    host.store.remember("diff-id", gone, str(gone))
+    names = host.root / "containers" / ".names"
+    names.mkdir(parents=True)
+    (names / "web").symlink_to("f" * 64)
+    unfinished = host.root / "content" / ".index.json.1.tmp"
+    unfinished.touch()
+    os.utime(unfinished, (1, 1))
+    return {
+        "lease both", "lease row", "lease file",
+        "content/ingest/a.new", "content/ingest/a.claim", "content/.index.json.1.tmp",
+        "snapshots/build-run-1", "snapshots/.new-1", "archive-1",
+        "stack erofs/000000000000", f"fact diff-id of {gone}", "container web",
+    }  # fmt: skip
+
+
+def test_what_killed_commands_left_is_no_damage_and_listed_once(
+    host: Host, pulled: SmallImage
+) -> None:
+    wanted = leave_behind(host, pulled)
+    report = check(host, Job())
+    assert sorted(f.subject for f in report.findings) == sorted(wanted)
+    assert {(f.kind, f.remedy) for f in report.findings} == {
+        ("leftover", "the next corten gc removes it")
+    }
+    assert report.damage == ()
+    assert all(f.repaired for f in found(host, repair=True))
+    assert found(host) == []
+
+
+def test_a_collection_removes_all_that_is_called_a_leftover(host: Host, pulled: SmallImage) -> None:
+    leave_behind(host, pulled)
+    collect(host)
+    assert found(host) == []
+
+
 def test_a_damaged_stack_is_removed(host: Host, pulled: SmallImage) -> None:
     stack = host.root / "stacks" / "erofs" / ("0" * 64)
     stack.mkdir(parents=True)
     (stack / "stack.json").write_text("{")
-    assert one(found(host), "stack").problem == "its record is missing or damaged"
+    assert one(found(host), "leftover").problem == "its record is missing or damaged"
     assert one(found(host, repair=True), "stack").repaired
     assert not stack.exists()
 

@@ -42,7 +42,8 @@ def command(repair: bool, deep: bool, form: str, quiet: bool) -> int:
 
     Every blob is read and compared with its digest.  A finding is a line: what it is about,
     what is wrong, and what to do or, with --repair, what was done.  Without --repair nothing
-    is changed.  The exit status is 0 if all is well, 1 if findings are left.
+    is changed.  The exit status is 0 if all is well, 1 if damage is left.  Leftovers of killed
+    commands are no damage: they are in nobody's way, and the next `corten gc` removes them.
 
     What nothing here can make again is moved to the directory damaged under the root, so that
     `corten pull` fetches it; it is yours to look at or delete.
@@ -62,7 +63,7 @@ def command(repair: bool, deep: bool, form: str, quiet: bool) -> int:
     elif not quiet:
         echo([f"{'repaired ' if f.repaired else ''}{_shortened(str(f))}" for f in report.findings])
         echo(_summary(report))
-    return 1 if report.left else 0
+    return 1 if report.damage else 0
 
 
 def _summary(report: Report) -> str:
@@ -72,11 +73,14 @@ def _summary(report: Report) -> str:
         f" and {_count(report.containers, 'container')} in {elapsed(report.seconds)}"
     )
     repaired = len(report.findings) - len(report.left)
-    if not report.findings:
-        return f"{looked}: all is well\n"
+    leftovers = len(report.left) - len(report.damage)
     told = [f"{repaired} repaired"] if repaired else []
-    if report.left or not told:
-        told.append(f"{_count(len(report.left), 'finding')} left")
+    if report.damage:
+        told.append(f"{_count(len(report.damage), 'finding')} left")
+    elif not told:
+        told.append("all is well")
+    if leftovers:
+        told.append(f"{_count(leftovers, 'leftover')} for the next corten gc")
     return f"{looked}: {', '.join(told)}\n"
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+LEFTOVER = "leftover"
+
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be.
 
-    ``kind``: catalog, name, image, blob, fact, layer, stack, snapshot, container, cache or
-    leftover.  ``subject`` names the thing; ``remedy`` is what to do or, if ``repaired``,
-    what was done.
+    ``kind``: catalog, name, image, blob, fact, layer, stack, snapshot, container, cache, mount
+    or leftover: what a killed command left, in nobody's way, and the next collection removes.
+    ``subject`` names the thing; ``remedy`` is what to do or, if ``repaired``, what was done.
     """
 
     kind: str
@@ -38,3 +40,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def left(self) -> tuple[Finding, ...]:
         """The findings that were not repaired."""
         return tuple(finding for finding in self.findings if not finding.repaired)
+
+    @property
+    def damage(self) -> tuple[Finding, ...]:
+        """Those of them that are no mere leftovers."""
+        return tuple(finding for finding in self.left if finding.kind != LEFTOVER)

@@ -6,7 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 
 from corten.engine.checking.finding import Finding
-from corten.engine.checking.scope import DAMAGED, REPAIR, Scope, comes_back, found, mended, people
+from corten.engine.checking.scope import (
+    DAMAGED,
+    REPAIR,
+    Scope,
+    comes_back,
+    found,
+    leftover,
+    mended,
+    people,
+)
 from corten.errors import CortenError
 from corten.oci.digest import Digest
 from corten.runtime.state import Status, container_state
@@ -94,5 +103,7 @@ def _stacks(scope: Scope) -> Iterator[Finding]:
         if scope.repair:
             remove_whole(stack.path)
             yield mended("stack", subject, stack.problem, "removed: it is made again when needed")
+        elif stack.stale:
+            yield leftover(f"stack {subject}", stack.problem)
         else:
             yield found("stack", subject, stack.problem, f"{REPAIR} removes it; it is made again")

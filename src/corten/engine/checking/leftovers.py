@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from corten.content.gc import PARTIAL_AGE
 from corten.content.ingest import CLAIM, PARTIAL, PRIVATE
-from corten.engine.checking.finding import Finding
-from corten.engine.checking.scope import REPAIR, Scope, found, mended
+from corten.engine.checking.finding import LEFTOVER, Finding
+from corten.engine.checking.scope import REPAIR, Scope, found, leftover, mended
 from corten.runtime.crun import STEPS
 from corten.runtime.state import Status, container_state
 from corten.snapshot.drafts import is_old
@@ -21,6 +21,7 @@ from corten.system.mountinfo import mount_points
 
 _TEMPORARY_AGE = 60.0
 _PAUSE = 0.05
+_LEASE = ".lease"
 
 
 def check_leftovers(scope: Scope) -> Iterator[Finding]:
@@ -33,8 +34,13 @@ def check_leftovers(scope: Scope) -> Iterator[Finding]:
         time.sleep(_PAUSE)
     again = dict(_remains(scope)) if first else {}
     for path in sorted(first.keys() & again.keys()):
-        yield _finding(scope, path, first[path], lambda path=path: _remove(scope, path))  # type: ignore[misc]
-    yield from _rows(scope)
+        name = str(path.relative_to(scope.root))
+        subject = f"lease {path.stem}" if path.suffix == _LEASE else name
+        if scope.repair:
+            _remove(scope, path)
+            yield mended(LEFTOVER, subject, first[path], "removed")
+        else:
+            yield leftover(subject, first[path])
     yield from _mounts(scope)
 
 
@@ -42,16 +48,10 @@ def _remove(scope: Scope, path: Path) -> None:
     if path.parent.name == STEPS:
         # Its command may go on running: that is ended first, with its control group.
         scope.host.executor.sweep()
+    elif path.suffix == _LEASE:
+        scope.host.store.leases.oldest()  # removes dead ones, files and rows
     else:
         remove_tree(path)
-
-
-def _finding(scope: Scope, path: Path, what: str, remove: Callable[[], object]) -> Finding:
-    subject = str(path.relative_to(scope.root))
-    if not scope.repair:
-        return found("leftover", subject, what, f"{REPAIR} removes it")
-    remove()
-    return mended("leftover", subject, what, "removed")
 
 
 def _remains(scope: Scope) -> Iterator[tuple[Path, str]]:
@@ -59,6 +59,7 @@ def _remains(scope: Scope) -> Iterator[tuple[Path, str]]:
     for path in leftovers(root):
         yield path, "what a killed command was making or removing"
     yield from _ingests(root / "content" / "ingest")
+    yield from _leases(scope)
     for folder in (root, root / "content"):
         for path in folder.glob(".*.tmp"):
             if is_old(path, _TEMPORARY_AGE):
@@ -69,11 +70,11 @@ def _remains(scope: Scope) -> Iterator[tuple[Path, str]]:
     for path in (root / "run" / STEPS).glob("*/"):
         if is_free(path):
             yield path, "a build step whose build was killed, and that may go on running"
+    # Listed before the leases are looked at: who makes such a thing has one before.
+    scratch = [*root.glob("bootstrap-*"), *root.glob("archive-*")]
     if not scope.busy:
-        for pattern in ("bootstrap-*", "archive-*"):
-            for path in root.glob(pattern):
-                if is_old(path, _TEMPORARY_AGE):
-                    yield path, "scratch of a killed command"
+        for path in scratch:
+            yield path, "scratch of a killed command"
 
 
 def _ingests(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -82,25 +83,20 @@ def _ingests(folder: Path) -> Iterator[tuple[Path, str]]:
         if path.name.endswith(PARTIAL):
             if is_old(path, PARTIAL_AGE) and is_free(path):
                 yield path, "part of a blob that nobody went on with"
-        elif path.name.endswith((PRIVATE, CLAIM)):
-            if is_free(path):
-                yield path, "what a killed command was taking in"
-        elif path.name.endswith(".lease") and is_free(path):
-            yield path, "the lease of a killed command"
+        elif path.name.endswith((PRIVATE, CLAIM)) and is_free(path):
+            yield path, "what a killed command was taking in"
 
 
-def _rows(scope: Scope) -> Iterator[Finding]:
-    """Leases in the catalog without a living owner, as they were at the beginning."""
+def _leases(scope: Scope) -> Iterator[tuple[Path, str]]:
+    """Leases without a living owner: a file, a row of the catalog, or both."""
     folder = scope.root / "content" / "ingest"
+    dead = {path for path in folder.glob(f"*{_LEASE}") if is_free(path)}
     for lease in scope.known.leases:
-        path = folder / f"{lease}.lease"
-        if path.exists() and not is_free(path):
-            continue
-        if scope.repair:
-            scope.host.store.leases.oldest()  # removes dead ones
-            yield mended("leftover", f"lease {lease}", "its owner is dead", "removed")
-        elif _still_listed(scope, lease):
-            yield found("leftover", f"lease {lease}", "its owner is dead", f"{REPAIR} removes it")
+        path = folder / f"{lease}{_LEASE}"
+        if not path.exists() and _still_listed(scope, lease):
+            dead.add(path)
+    for path in dead:
+        yield path, "its owner is dead"
 
 
 def _still_listed(scope: Scope, lease: str) -> bool:
@@ -124,8 +120,10 @@ def _mounts(scope: Scope) -> Iterator[Finding]:
         ):
             continue
 
-        def remove(point: str = point) -> None:
+        subject, problem = str(Path(point).relative_to(scope.root.resolve())), "nothing uses it"
+        if scope.repair:
             with suppress(OSError):
                 unmount(point, detach=True)
-
-        yield _finding(scope, Path(point), "a mount that nothing uses", remove)
+            yield mended("mount", subject, problem, "unmounted")
+        else:
+            yield found("mount", subject, problem, f"{REPAIR} unmounts it")

@@ -13,13 +13,14 @@ from corten.content.index_file import describe_name
 from corten.content.listing import CATALOG
 from corten.content.readonly import damage, reading
 from corten.engine.checking.finding import Finding
-from corten.engine.checking.scope import REPAIR, Scope, found, mended
+from corten.engine.checking.scope import REPAIR, Scope, found, leftover, mended
 from corten.engine.checking.survey import DIFF_ID, GZIP, familiar, gzip_form, survey
 from corten.errors import CortenError, Invalid
 from corten.oci.digest import Digest
 from corten.oci.manifest import build_index
 
 _LOOKS, _PAUSE = 5, 0.1
+_NO_BLOB = "the blob is not here"
 
 
 def check_records(scope: Scope) -> Iterator[Finding]:
@@ -106,13 +107,15 @@ def _facts(scope: Scope) -> Iterator[Finding]:
         if scope.repair:
             scope.host.store.forget(kind, Digest(digest))
             yield mended("fact", subject, problem, "forgotten")
+        elif problem == _NO_BLOB:
+            yield leftover(f"fact {subject}", problem)
         else:
             yield found("fact", subject, problem, f"{REPAIR} forgets it")
 
 
 def _fact_problem(scope: Scope, kind: str, digest: str, value: str) -> str:
     if not _here(scope, digest):
-        return "the blob is not here"
+        return _NO_BLOB
     if kind == GZIP:
         form = gzip_form(value)
         if form is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from corten.content.blobs import BlobDirectory
-from corten.engine.checking.finding import Finding
+from corten.engine.checking.finding import LEFTOVER, Finding
 from corten.engine.checking.survey import Need, Needs, Survey
 from corten.engine.host import Host
 from corten.events.job import Job
@@ -71,6 +71,11 @@ def mended(kind: str, subject: str, problem: str, done: str) -> Finding:
 def found(kind: str, subject: str, problem: str, remedy: str) -> Finding:
     """A finding that is left; `remedy` says what to do."""
     return Finding(kind=kind, subject=subject, problem=problem, remedy=remedy)
+
+
+def leftover(subject: str, problem: str) -> Finding:
+    """A finding that need not be repaired."""
+    return found(LEFTOVER, subject, problem, "the next corten gc removes it")
 
 
 def comes_back(need: Need, known: Survey) -> str:

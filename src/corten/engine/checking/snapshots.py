@@ -9,9 +9,17 @@ from pathlib import Path
 
 import msgspec
 
-from corten.engine.checking.finding import Finding
+from corten.engine.checking.finding import LEFTOVER, Finding
 from corten.engine.checking.layers import apply
-from corten.engine.checking.scope import DAMAGED, REPAIR, Scope, comes_back, found, mended
+from corten.engine.checking.scope import (
+    DAMAGED,
+    REPAIR,
+    Scope,
+    comes_back,
+    found,
+    leftover,
+    mended,
+)
 from corten.engine.host import Host
 from corten.errors import Conflict, CortenError
 from corten.oci import media
@@ -23,7 +31,8 @@ from corten.snapshot.drafts import is_old, remove_whole
 from corten.snapshot.remains import HeldSnapshot, held_snapshots, write_snapshot_record
 
 _AGE = 60.0
-"""Seconds after which a snapshot has no owner that is only just making its record."""
+"""Seconds after which a container has no owner that is only just making its record."""
+_NO_RECORD = "it has no record"
 
 
 def readable_records(host: Host) -> tuple[tuple[ContainerRecord, ...], dict[Path, str]]:
@@ -38,7 +47,7 @@ def readable_records(host: Host) -> tuple[tuple[ContainerRecord, ...], dict[Path
         except (FileNotFoundError, NotADirectoryError):
             # Being made or removed; what stays so is nobody's.
             if is_old(path, _AGE):
-                damaged[path] = "it has no record"
+                damaged[path] = _NO_RECORD
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             damaged[path] = f"its record is damaged: {error}"
     return tuple(records), damaged
@@ -70,9 +79,9 @@ def _names_of_nobody(scope: Scope) -> Iterator[Finding]:
             problem = "a name of a container that is gone"
             if scope.repair:
                 name.unlink(missing_ok=True)
-                yield mended("container", name.name, problem, "removed")
+                yield mended(LEFTOVER, f"container {name.name}", problem, "removed")
             else:
-                yield found("container", name.name, problem, f"{REPAIR} removes it")
+                yield leftover(f"container {name.name}", problem)
 
 
 def _unreadable(scope: Scope, path: Path, problem: str) -> Finding:
@@ -80,6 +89,8 @@ def _unreadable(scope: Scope, path: Path, problem: str) -> Finding:
     started = read_started(path)
     if started is not None and is_alive(started):
         return found("container", subject, problem, f"end it (kill {started.pid}), then {REPAIR}")
+    if not scope.repair and problem == _NO_RECORD:
+        return leftover(f"container {subject}", problem)
     if not scope.repair:
         return found("container", subject, problem, f"{REPAIR} moves it out of the way")
     # Its logs and changes may be of value to somebody: nothing is deleted.
@@ -115,16 +126,17 @@ def check_snapshots(scope: Scope) -> Iterator[Finding]:
 
 def _orphan(scope: Scope, held: HeldSnapshot) -> Iterator[Finding]:
     """One that no container has: a living build's, or what a killed command left."""
-    if scope.busy or not is_old(held.path, _AGE):
+    # Looked at only now: who makes one has a lease before, and until there is a container.
+    if scope.busy or not held.path.exists():
         return
     if (scope.root / "containers" / held.key).exists():
         return  # its record is a finding of its own
-    problem = "no container and no build uses it"
+    subject, problem = f"snapshots/{held.key}", "no container and no build uses it"
     if scope.repair:
         remove_whole(held.path)
-        yield mended("snapshot", held.key, problem, "removed")
+        yield mended(LEFTOVER, subject, problem, "removed")
     else:
-        yield found("snapshot", held.key, problem, f"{REPAIR} removes it")
+        yield leftover(subject, problem)
 
 
 def _damaged_record(scope: Scope, held: HeldSnapshot, owner: ContainerRecord) -> Finding:
