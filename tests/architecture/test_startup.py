@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from corten.content.local import LocalStore
 from support.catalog import write_images
 from support.commands import COMMAND, corten, environment
+from support.contents import plain_image
+from support.registry_server import corten_registry
 
 HEAVY = {
     "asyncio",
@@ -68,7 +71,7 @@ def cpu(*arguments: str, root: Path, runs: int = 7) -> float:
     for _ in range(runs):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [*COMMAND, *arguments], env=environment(root), stdout=subprocess.DEVNULL, check=True
+            [*COMMAND, *arguments], env=environment(root), capture_output=True, check=True
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
@@ -138,3 +141,20 @@ def test_running_a_container_needs_no_frame() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     unwanted = {"click", "dataclasses", "importlib.resources", "inspect", "json", "tempfile"}
     assert not set(out.stdout.split()) & (HEAVY - {"socket"} | unwanted)
+
+
+def test_an_unchanged_push_loads_the_http_library_and_little_else(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with corten_registry(tmp_path_factory.mktemp("registry")) as server:
+        name = f"{server.host}/a:1"
+        with LocalStore(tmp_path) as store:
+            store.tag(name, plain_image(store, b"content").root)
+        assert corten("push", name, root=tmp_path).returncode == 0
+        modules = imported(tmp_path, "push", name)
+        cost = cpu("push", name, root=tmp_path)
+    assert cost < 150  # a third of it is urllib3's
+    assert "urllib3" in modules
+    unwanted = {"click", "inspect", "importlib.metadata", "subprocess", "zipfile"}
+    assert not modules & (HEAVY - {"asyncio", "email", "http.client", "socket", "ssl", "urllib3"})
+    assert not modules & (unwanted | {"corten.content.copy", "corten.snapshot.unpacking"})

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from corten.cli.quick_words import status_of
+
 if TYPE_CHECKING:
     from corten.engine.creation import ContainerOptions
 
@@ -130,19 +132,15 @@ def _switches(word: str) -> list[str] | None:
 
 def run_quickly(request: Request) -> int:
     """Do what was asked for, as the full command line would; the exit status."""
+    return status_of("run", lambda: _run(request))
+
+
+def _run(request: Request) -> int:
     from corten.cli.running import run_container
     from corten.cli.views.reporter import reporter
     from corten.config.settings import Settings
     from corten.engine.host import Host
 
-    try:
-        host = Host(Settings.load(os.environ, request.root or None))
-        with reporter("auto", sys.stderr) as job:
-            return run_container(host, request.options, job, detach=request.detach)
-    except BrokenPipeError:
-        raise
-    except (Exception, KeyboardInterrupt) as error:
-        from corten.cli.failures import exit_status, report
-
-        report(error, sys.stderr)
-        return exit_status(error, "run")
+    host = Host(Settings.load(os.environ, request.root or None))
+    with reporter("auto", sys.stderr) as job:
+        return run_container(host, request.options, job, detach=request.detach)

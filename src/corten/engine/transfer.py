@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from corten.content.copy import copy as copy_graph
 from corten.content.graph import read_document
 from corten.content.protocols import Source
 from corten.engine.host import Host
@@ -24,7 +23,6 @@ from corten.oci.manifest import Index, parse_document
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 from corten.remote.registries import Registries
-from corten.snapshot.unpacking import UnpackingSink
 
 
 class Pulled(NamedTuple):
@@ -62,6 +60,9 @@ def pull(
     Raises: NotFound: no such image, or none for the platform; Denied; Unavailable;
     Corrupt: bytes that are not what their digest says; Invalid: it is no container image.
     """
+    from corten.content.copy import copy
+    from corten.snapshot.unpacking import UnpackingSink
+
     reference = Reference.parse(text)
     wanted = Platform.parse(platform) if platform else host.platform
     with (
@@ -85,7 +86,7 @@ def pull(
             image = Descriptor(media_type=chosen.media_type, digest=chosen.digest, size=chosen.size)
         before = _digest_here(host, reference)
         sink = UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit)
-        copy_graph(source, sink, image, step)
+        copy(source, sink, image, step)
         # What is no image gets no name here.
         image_id = load_image(host.store, image, wanted).id
         sink.tag(str(reference), image)
@@ -135,7 +136,9 @@ def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
         outgoing = compressed(host.store, descriptor, step)
         there = _stands_for(sink, reference.tag, outgoing)
         if not there:
-            copy_graph(host.store, sink, outgoing, step, name=reference.tag)
+            from corten.content.copy import copy
+
+            copy(host.store, sink, outgoing, step, name=reference.tag)
         image_id = image_id_of(host, descriptor)
         host.store.add_repo_digest(reference.name, outgoing.digest, image_id)
         step.result("cached" if there else "done", str(outgoing.digest))

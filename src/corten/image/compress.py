@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from corten.archive.compression import deflater
 from corten.content.graph import DEPTH_LIMIT, is_document, read_document
 from corten.content.local import LocalStore
 from corten.content.protocols import PIECE
@@ -111,6 +110,8 @@ class _Compression:
         return known if self._store.has(known) else None
 
     def _deflate(self, layer: Descriptor, step: Job) -> Descriptor:
+        from corten.archive.compression import deflater
+
         with self._store.open(layer) as reader, self._store.ingest() as ingest:
             stream = deflater("gzip", ingest.write)
             while piece := reader.read(PIECE):

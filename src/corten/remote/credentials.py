@@ -8,11 +8,8 @@ Read only; where several files know a registry the first in this order counts:
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from corten.wire.dialogue import Credentials
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _FILE_LIMIT = 4 * 1024 * 1024
-_HELPER = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_HELPER = r"[A-Za-z0-9._-]+"
 _HELPER_SECONDS = 60
 _NOT_FOUND = "credentials not found"
 
@@ -128,6 +125,9 @@ def _from_entry(entry: dict[str, Any], path: Path) -> Credentials | None:
 
     username, password = text("username"), text("password")
     if text("auth"):
+        import base64
+        import binascii
+
         try:
             pair = base64.b64decode(text("auth"), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
@@ -144,7 +144,9 @@ def _from_entry(entry: dict[str, Any], path: Path) -> Credentials | None:
 
 def _ask_helper(name: str, key: str, environ: Mapping[str, str]) -> Credentials | None:
     """What the program ``docker-credential-NAME`` has for `key`."""
-    if not _HELPER.fullmatch(name):
+    import subprocess
+
+    if not re.fullmatch(_HELPER, name, re.ASCII):
         raise Invalid(f"credential helper {name[:60]!r}: not the name of a helper")
     program = f"docker-credential-{name}"
     try:

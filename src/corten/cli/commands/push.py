@@ -7,6 +7,7 @@ import click
 from corten.cli.frame import command as define
 from corten.cli.frame import echo, host, reporting
 from corten.cli.params import ImageName
+from corten.cli.pushing import push_image
 
 
 @define(
@@ -29,12 +30,6 @@ def command(name: str, insecure: bool, quiet: bool) -> None:
     Progress goes to standard error, the result to standard output.  With --progress=json the
     last event's detail is the digest.
     """
-    from corten.engine import transfer
-
     with reporting(quiet) as job:
-        pushed = transfer.push(host(), name, job, insecure=insecure)
-    if quiet:
-        echo(f"{pushed.reference.familiar()}\n")
-        return
-    descriptor = pushed.descriptor
-    echo(f"{pushed.reference.tag}: digest: {descriptor.digest} size: {descriptor.size}\n")
+        text = push_image(host(), name, job, insecure=insecure, quiet=quiet)
+    echo(text)
