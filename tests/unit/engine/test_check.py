@@ -188,6 +188,25 @@ def test_a_compressed_blob_that_cannot_be_made_again_makes_room_for_a_pull(
     assert found(host) == []
 
 
+def test_a_layer_that_many_images_share_is_a_line_that_can_be_read(
+    host: Host, pulled: SmallImage
+) -> None:
+    for number in range(20):
+        host.store.tag(f"docker.io/library/app{number:02}:1", pulled.root)
+    layer = pulled.blobs[0][0].digest
+    host.store.blobs.file(layer).unlink()
+    host.store.blobs.file(tar_of(host, pulled)).unlink()
+    (host.root / "layers" / "erofs" / tar_of(host, pulled).encoded / "data").unlink()
+    names = "app00:1, app01:1, app02:1, app03:1, app04:1 and 16 more"
+    findings = found(host)
+    assert [f"{finding}".count(names) for finding in findings] == [1, 1, 1]
+    assert {f.remedy for f in findings if f.kind == "blob"} == {f"corten pull {NAME}"}
+    host.store.untag(NAME)
+    assert {f.remedy for f in found(host) if f.kind == "blob"} == {
+        "build, load or pull one of them again, or corten rmi them"
+    }
+
+
 def test_what_we_compressed_ourselves_is_compressed_again(host: Host, pulled: SmallImage) -> None:
     plain = image_of_tars(host, pulled)
     outgoing = compressed(host.store, plain, Job())

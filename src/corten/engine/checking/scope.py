@@ -17,6 +17,8 @@ from corten.runtime.containers import ContainerRecord
 from corten.snapshot.remains import is_free
 
 REPAIR = "corten system check --repair"
+_NAMED = 5
+"""How many of the images that need something are named."""
 DAMAGED = "damaged"
 """The directory under the root with what a repair took out of the way, for people to look at."""
 
@@ -87,24 +89,35 @@ def comes_back(need: Need, known: Survey) -> str:
     # A container gets its bytes back with its image; alone it can only go.
     images = [h for h in sorted(need.holders) if not h.startswith("container ")]
     holders = images or sorted(need.holders)
-    remedies = [_remedy(holder, names.get(holder, ""), pulled) for holder in holders]
-    return "; ".join(dict.fromkeys(remedies)) or "nothing needs it: corten gc"
+    # One of several that share it brings it back for all.
+    for holder in holders:
+        if _repository(names.get(holder, "")) in pulled:
+            return f"corten pull {holder}"
+    if len(holders) > 1:
+        return f"build, load or pull one of them again, or {_go(holders)} them"
+    return _remedy(holders[0]) if holders else "nothing needs it: corten gc"
 
 
-def _remedy(holder: str, name: str, pulled: Set[str]) -> str:
+def _go(holders: Iterable[str]) -> str:
+    return "corten rm" if all(h.startswith("container ") for h in holders) else "corten rmi"
+
+
+def _remedy(holder: str) -> str:
     kind, _, rest = holder.partition(" ")
     if kind == "container" and rest:
         return f"corten rm {rest}, or bring its image back"
     if kind == "image" and rest:
         return f"corten rmi {rest}"
-    bare = name.partition("@")[0]
-    repository = bare.rpartition(":")[0] if ":" in bare.rpartition("/")[2] else bare
-    if repository in pulled:
-        return f"corten pull {holder}"
     return f"build, load or pull {holder} again, or corten rmi {holder}"
+
+
+def _repository(name: str) -> str:
+    bare = name.partition("@")[0]
+    return bare.rpartition(":")[0] if ":" in bare.rpartition("/")[2] else bare
 
 
 def people(needed_by: Iterable[str]) -> str:
     """Holders for a message; of many the first."""
     names = sorted(needed_by)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
