@@ -91,6 +91,8 @@ def _usage(error: click.ClickException) -> tuple[str, str]:
     message = (message[:1].lower() + message[1:]).rstrip(".")
     hint = getattr(error, "hint", "")
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        hint = getattr(error.param.type, "missing_hint", "")
     if not hint and context is not None:
         hint = f"see {context.command_path} --help"
     return message, hint

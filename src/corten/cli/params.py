@@ -70,6 +70,12 @@ class Folder(click.Path):
         return [CompletionItem(incomplete, type="dir")]
 
 
+class ContextFolder(Folder):
+    """What a build may take files from."""
+
+    missing_hint = "name the context; for this directory that is a dot: corten build ."
+
+
 class ContainerName(click.ParamType[str]):
     """A container by name or ID, completed from the root."""
 

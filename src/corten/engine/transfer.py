@@ -6,13 +6,15 @@ All of them are :func:`corten.content.copy.copy` between two ends.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from corten.content.graph import read_document
 from corten.content.protocols import Source
 from corten.engine.host import Host
 from corten.engine.lookup import image_id_of
-from corten.errors import CortenError, NotFound
+from corten.errors import CortenError, Denied, NotFound, Unavailable
 from corten.events.job import Job
 from corten.image.compress import compressed
 from corten.image.view import load_image
@@ -21,7 +23,7 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import Index, parse_document
 from corten.oci.platform import Platform
-from corten.oci.reference import Reference
+from corten.oci.reference import DOCKER_HUB, Reference
 from corten.remote.registries import Registries
 
 
@@ -114,6 +116,24 @@ def _stands_for(registry: Source, tag: str, descriptor: Descriptor) -> bool:
         return False  # pushing says what is wrong, in its own words
 
 
+@contextmanager
+def short_name_explained(text: str, reference: Reference) -> Iterator[None]:
+    """Where a short name's registry does not take an image, the hint says how to name another.
+
+    Docker Hub is what a name without a registry means; few who write one have an account there.
+    """
+    try:
+        yield
+    except (Denied, Unavailable) as error:
+        if reference.registry == DOCKER_HUB and text.partition("/")[0] != DOCKER_HUB:
+            name = reference.familiar()
+            error.hint = (
+                f"{name} means {reference}; for another registry:"
+                f" corten tag {name} HOST/{name}, and push that"
+            )
+        raise
+
+
 def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
     """Send a local image to the registry that its name says, compressed; what is there is skipped.
 
@@ -128,6 +148,7 @@ def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
             hint=f"name one so first: corten tag IMAGE {reference.familiar()}",
         ) from error
     with (
+        short_name_explained(text, reference),
         Registries(os.environ, _trusted(reference, insecure)) as registries,
         host.store.lease(),
         job.step("push", reference.familiar()) as step,

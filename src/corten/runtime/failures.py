@@ -47,11 +47,10 @@ def read_failure(log: Path, command: str) -> CortenError | None:
 def failure(message: str, command: str) -> CortenError:
     """`message` of crun, about the start of `command`, as one of our errors."""
     if _MISSING.search(message) or re.search(r"exec.*: No such file or directory$", message):
-        return CannotExecute(
-            f"command {command!r} is not in the image",
-            127,
-            "check its spelling, the image's PATH and, for a script, its first line",
-        )
+        hint = "check its spelling, the image's PATH and, for a script, its first line"
+        if command.startswith("-"):
+            hint = f"options go before the image: corten run {command} … IMAGE COMMAND"
+        return CannotExecute(f"command {command!r} is not in the image", 127, hint)
     if _REFUSED.search(message):
         return CannotExecute(
             f"command {command!r} is not executable",

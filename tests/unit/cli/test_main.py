@@ -188,3 +188,12 @@ def test_summaries_within_groups_are_the_first_lines_of_the_help() -> None:
             for entry in command.entries.values():
                 help_text = import_module(f"corten.cli.commands.{entry.module}").command.help
                 assert help_text.strip().partition("\n")[0].rstrip(".") == entry.summary, name
+
+
+def test_a_build_without_a_context_says_how_this_directory_is_written() -> None:
+    result = corten("build", "-t", "x")
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        "corten: missing argument 'DIR'",
+        "hint: name the context; for this directory that is a dot: corten build .",
+    ]

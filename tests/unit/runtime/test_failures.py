@@ -58,3 +58,9 @@ def test_a_line_that_is_no_json_is_taken_as_it_is(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("something went wrong\n")
     assert str(read_failure(log, "x")) == "crun: something went wrong"
+
+
+def test_an_option_behind_the_image_is_told_where_it_belongs() -> None:
+    error = failure("executable file `-p` not found in $PATH: No such file or directory", "-p")
+    assert isinstance(error, CannotExecute)
+    assert error.hint == "options go before the image: corten run -p … IMAGE COMMAND"

@@ -9,7 +9,7 @@ import click
 
 from corten.cli.frame import command as define
 from corten.cli.frame import echo, host, reporting
-from corten.cli.params import Folder, pairs
+from corten.cli.params import ContextFolder, pairs
 
 
 @define(
@@ -21,7 +21,7 @@ corten build --no-cache --pull -t example/hello:v2 .
 id=$(corten build -q .)
 """,
 )
-@click.argument("context", metavar="DIR", type=Folder(path_type=Path))
+@click.argument("context", metavar="DIR", type=ContextFolder(path_type=Path))
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name the image.")
 @click.option(
     "-f",
