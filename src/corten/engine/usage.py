@@ -1,4 +1,4 @@
-"""How much room a root takes, by what for, and giving back what is not in use."""
+"""How much room a root takes, and by what for."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from corten.content.gc import reach, roots_of
-from corten.engine import containers, images
 from corten.engine.checking.scope import DAMAGED
 from corten.engine.host import Host
-from corten.engine.system import Collected, collect
-from corten.errors import Conflict, NotFound
-from corten.events.job import Job
 from corten.oci.digest import Digest
 from corten.runtime import lifecycle
 from corten.runtime.containers import ContainerRecord
@@ -36,14 +30,6 @@ class Usage(NamedTuple):
     active: int
     size: int
     reclaimable: int
-
-
-class Pruned(msgspec.Struct, frozen=True):
-    """What `prune` removed."""
-
-    containers: tuple[str, ...]
-    images: tuple[Digest, ...]
-    collected: Collected
 
 
 Files = dict[tuple[int, int], int]
@@ -135,29 +121,6 @@ def _volumes(host: Host, records: Sequence[ContainerRecord]) -> Usage:
     busy = {name for name in volumes if str(store.directory(name)) in bound}
     free = sum(size for name, size in volumes.items() if name not in busy)
     return Usage("Volumes", len(volumes), len(busy), sum(volumes.values()), free)
-
-
-def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
-    """Remove stopped containers, dangling images (with `everything` all unused ones), and what
-    nothing needs any more.
-    """
-    gone = []
-    for record in list(host.runtime.containers.walk()):
-        job.check()
-        # One that was started or removed meanwhile is somebody's.
-        with suppress(Conflict, NotFound):
-            containers.remove(host, record.id)
-            gone.append(record.id)
-    removed: list[Digest] = []
-    wanted = images.dangling(host)
-    if everything:
-        used = {record.image_id for record in host.runtime.containers.walk()}
-        wanted = sorted({i.image_id for i in host.store.images() if str(i.image_id) not in used})
-    for image in wanted:
-        job.check()
-        with suppress(Conflict, NotFound):
-            removed += images.remove(host, str(image), force=True, prune=False).deleted
-    return Pruned(tuple(gone), tuple(removed), collect(host, grace=0))
 
 
 def _size(path: Path) -> int:

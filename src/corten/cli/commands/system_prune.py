@@ -17,7 +17,7 @@ from corten.errors import Usage
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 def command(everything: bool, force: bool) -> None:
     """Remove stopped containers, images without a name, and what nothing needs."""
-    from corten.engine.usage import prune
+    from corten.engine.pruning import prune
 
     if not force and not _agreed(everything):
         return
