@@ -68,7 +68,8 @@ def collect(
     now = time.time()
     oldest = store.leases.oldest()
     unused_since = min(now - grace, now if oldest is None else oldest - _SLACK)
-    if (store.path / "index.json").exists():
+    # Without names: what is listed must go.  Without a list: the first one was never finished.
+    if (store.path / "index.json").exists() or store.names():
         store.publish_names()  # one that removed a name may have been killed before it did this
     found = list(store.blobs.scan())
     young = [digest for digest, status in found if status.st_mtime >= unused_since]

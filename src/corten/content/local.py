@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from io import FileIO
@@ -23,7 +22,7 @@ from corten.content.index_file import describe_name, write_index, write_marker
 from corten.content.ingest import FileIngest
 from corten.content.leases import Leases
 from corten.content.listing import CATALOG
-from corten.content.summary import settle_content, summarize
+from corten.content.summary import repository_of, rows_of, settle_content
 from corten.errors import Conflict, Invalid, NotFound
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -79,7 +78,7 @@ class LocalStore:
             digest = Digest(text)
         except Invalid:
             raise NotFound(f"there is no image {name}") from None
-        found = self._by_digest(digest, _repository(before) if at else "")
+        found = self._by_digest(digest, repository_of(before) if at else "")
         if found is None:
             raise NotFound(f"there is no image {name}")
         return found
@@ -135,26 +134,22 @@ class LocalStore:
         What the name stood for before stays, dangling if it has no other name.
         Raises: NotFound: its content, or that of a child, is not there; Invalid.
         """
-        summary = summarize(self.blobs, descriptor, self.platform)
+        rows = rows_of(self.blobs, descriptor, name, self.platform)
         settle_content(self.blobs, descriptor)
-        now = time.time()
         with self.catalog.change() as change:
             change.execute(
                 "INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET"
                 " image_id = excluded.image_id, created = excluded.created,"
                 " layers_size = excluded.layers_size",
-                (*_columns(descriptor), *summary, now),
+                rows.image,
             )
             if name:
-                change.execute(
-                    "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)",
-                    (name, _repository(name), *_columns(descriptor), now),
-                )
+                change.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)", rows.name)
             # One image may have several manifests (compressed or not): none dangles beside a name.
             change.execute(
                 "DELETE FROM images WHERE image_id = ? AND digest != ?"
                 " AND digest NOT IN (SELECT digest FROM names)",
-                (summary.image_id, descriptor.digest),
+                (rows.image[3], descriptor.digest),
             )
         self.publish_names()
 
@@ -343,13 +338,3 @@ def _forget_nameless(change: sqlite3.Connection, digest: str) -> None:
 def _descriptor(row: tuple[object, ...]) -> Descriptor:
     media_type, digest, size = row[:3]
     return Descriptor(media_type=str(media_type), digest=Digest(str(digest)), size=int(str(size)))
-
-
-def _columns(descriptor: Descriptor) -> tuple[str, str, int]:
-    return str(descriptor.digest), descriptor.media_type, descriptor.size
-
-
-def _repository(name: str) -> str:
-    bare = name.partition("@")[0]
-    path, colon, tag = bare.rpartition(":")
-    return path if colon and "/" not in tag else bare

@@ -12,6 +12,7 @@ from typing import Any
 from corten.content.database import writing
 from corten.content.readonly import reading
 from corten.content.schema import migrate
+from corten.content.summary import RootRows
 from corten.errors import Invalid
 from corten.oci.digest import Digest
 from corten.system.durable import sync_directory
@@ -60,13 +61,22 @@ def _sound(row: tuple[Any, ...], at: int, types: tuple[type, ...]) -> bool:
     return True
 
 
-def replace_catalog(file: Path, aside: Path) -> None:
-    """Put a new catalog with what is readable in the place of `file`, kept in the directory `aside`.
+def replace_catalog(file: Path, aside: Path, roots: Sequence[RootRows] = ()) -> None:
+    """Put a new catalog in the place of `file`, which is kept in the directory `aside`.
 
-    Other writers wait, and find the new one.  Raises: OSError.
+    It has what is readable of the old one, and those of `roots` whose names (empty: whose
+    images) are not.  All of it appears at once: what an empty catalog does not name would be
+    collected.  Other writers wait, and find the new one.  Raises: OSError.
     """
     with writing(file):
-        fresh = _write(file, readable_rows(file) if file.exists() else {})
+        rows: Rows = readable_rows(file) if file.exists() else dict.fromkeys(_TABLES, ())
+        known = {name for name, *_ in rows["names"]}
+        lost = [root for root in roots if root.name[0] not in known]
+        more: Rows = {
+            "names": [root.name for root in lost if root.name[0]],
+            "images": [root.image for root in lost],
+        }
+        fresh = _write(file, {table: [*rows[table], *more.get(table, ())] for table in rows})
         _swap(file, fresh, aside)
 
 

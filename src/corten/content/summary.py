@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -51,6 +52,28 @@ def settle_content(blobs: BlobDirectory, root: Descriptor) -> None:
             blobs.settle(descriptor.digest)
             if descriptor.media_type in media.DOCUMENTS:
                 settle_content(blobs, descriptor)
+
+
+class RootRows(NamedTuple):
+    """What the catalog's tables ``images`` and ``names`` keep of a named root."""
+
+    image: tuple[str, str, int, str, str, int, float]
+    name: tuple[str, str, str, str, int, float]
+
+
+def rows_of(blobs: BlobDirectory, root: Descriptor, name: str, platform: Platform) -> RootRows:
+    """The rows that let `name` (empty: none) stand for `root` from now on.  Raises: as `summarize`."""
+    summary = summarize(blobs, root, platform)
+    columns = (str(root.digest), str(root.media_type), root.size)
+    now = time.time()
+    return RootRows((*columns, *summary, now), (name, repository_of(name), *columns, now))
+
+
+def repository_of(name: str) -> str:
+    """A name without its tag or digest."""
+    bare = name.partition("@")[0]
+    path, colon, tag = bare.rpartition(":")
+    return path if colon and "/" not in tag else bare
 
 
 def image_manifest(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Descriptor:

@@ -34,7 +34,7 @@ from corten.oci.reference import Reference
 from corten.snapshot.mounting import mount_all
 from corten.snapshot.protocols import Mount
 from corten.snapshot.unpacking import UnpackingSink
-from corten.system.durable import durable_file
+from corten.system.durable import durable_file, sweep_drafts
 from corten.system.namespaces import in_private_mounts
 
 Write = Callable[[bytes], object]
@@ -65,6 +65,7 @@ def output(path: str) -> Iterator[Write]:
 def _file(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         return path.open("wb")  # a pipe or device: there is nothing to rename
+    sweep_drafts(path)
     return durable_file(path)
 
 

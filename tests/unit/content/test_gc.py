@@ -55,6 +55,16 @@ def test_what_nothing_holds_goes_and_is_counted(store: LocalStore) -> None:
     assert done.live == {d.digest for d in _parts(kept)}
 
 
+def test_a_first_list_of_names_that_was_never_finished_is_written_and_its_draft_goes(
+    store: LocalStore,
+) -> None:
+    store.tag(NAME, plain_image(store, b"kept").root)
+    (store.path / "index.json").rename(store.path / ".index.json.0123456789ab.tmp")
+    collect(store)
+    assert (store.path / "index.json").exists()
+    assert not list(store.path.glob(".*.tmp"))
+
+
 def test_what_was_in_use_a_moment_ago_is_spared_and_counted(store: LocalStore) -> None:
     kept, young = plain_image(store, b"kept"), plain_image(store, b"young")
     store.tag(NAME, kept.root)

@@ -14,6 +14,7 @@ import pytest
 from corten.content.catalog import Catalog
 from corten.content.readonly import damage, reading
 from corten.content.salvage import readable_rows, replace_catalog
+from corten.content.summary import RootRows
 from corten.errors import Unavailable
 from corten.oci.digest import Digest
 
@@ -97,6 +98,30 @@ def test_a_new_catalog_has_the_rows_and_the_old_one_is_kept(file: Path, tmp_path
     assert catalog.row("SELECT count(*) FROM facts") == (200,)
     catalog.close()
     assert damage(file) == ""
+
+
+def test_roots_are_in_the_new_catalog_when_it_appears_unless_the_old_one_named_them(
+    file: Path, tmp_path: Path
+) -> None:
+    """Named one after the other, a kill between them would leave the others to gc."""
+    other = str(Digest.of(b"y"))
+
+    def root(name: str, digest: str) -> RootRows:
+        return RootRows(
+            (digest, "type", 5, digest, "", 5, 2.0), (name, "n", digest, "type", 5, 2.0)
+        )
+
+    roots = [root("n:1", other), root("lost:1", other), root("", DIGEST)]
+    replace_catalog(file, tmp_path / "aside", roots)
+    with closing(Catalog(file)) as catalog:
+        assert catalog.rows("SELECT name, digest FROM names ORDER BY name") == [
+            ("lost:1", other),
+            ("n:1", DIGEST),
+        ]
+        assert {digest for (digest,) in catalog.rows("SELECT digest FROM images")} == {
+            DIGEST,
+            other,
+        }
 
 
 def test_who_has_a_catalog_open_goes_on_in_the_new_one(file: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.system.durable import durable_file, sync_directory, write_durably
+from corten.system.durable import durable_file, sweep_drafts, sync_directory, write_durably
 
 
 def test_a_file_appears_with_its_content_and_mode(tmp_path: Path) -> None:
@@ -63,3 +63,21 @@ def test_a_directory_is_synced(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError):
         write_durably(tmp_path / "file", b"")
         sync_directory(tmp_path / "file")
+
+
+def test_a_sweep_takes_what_a_dead_writer_left_and_spares_a_living_one(tmp_path: Path) -> None:
+    target = tmp_path / "file.tar"
+    dead = tmp_path / ".file.tar.0123456789ab.tmp"
+    others = [tmp_path / name for name in (".file.tar", ".file.1.tmp", "file.tar.1.tmp")]
+    for path in (dead, *others):
+        path.write_bytes(b"half")
+    with durable_file(target) as file:
+        file.write(b"whole")
+        sweep_drafts(target)
+        assert not dead.exists()
+    assert target.read_bytes() == b"whole"
+    assert all(path.exists() for path in others)
+
+
+def test_a_sweep_where_there_is_no_directory_does_nothing(tmp_path: Path) -> None:
+    sweep_drafts(tmp_path / "nowhere" / "file")

@@ -11,6 +11,7 @@ from corten.content.index_file import name_of, read_index
 from corten.content.listing import CATALOG
 from corten.content.readonly import damage
 from corten.content.salvage import replace_catalog
+from corten.content.summary import RootRows, rows_of, settle_content
 from corten.engine.checking.finding import Finding
 from corten.engine.checking.scope import DAMAGED, REPAIR, found, living_leases, mended
 from corten.engine.checking.survey import DIFF_ID, GZIP, Needs, survey
@@ -60,30 +61,24 @@ def rebuild(
         )
     host.close()
     file = host.root / CATALOG
-    aside = host.root / DAMAGED / f"catalog-{int(time.time())}"
-    replace_catalog(file, aside)
-    count = _name_again(host, records)
-    told = f"made anew of what was left, with {count} names"
+    aside = host.root / DAMAGED / f"catalog-{time.time_ns()}"
+    replace_catalog(file, aside, list(_roots(host, records)))
+    host.store.publish_names()
+    told = f"made anew of what was left, with {len(host.store.names())} names"
     told += f" (the old one is in {aside})" if any(aside.iterdir()) else ""
     return mended("catalog", CATALOG, problem, f"{told}; {_LOST}")
 
 
-def _name_again(host: Host, records: Sequence[ContainerRecord]) -> int:
+def _roots(host: Host, records: Sequence[ContainerRecord]) -> Iterator[RootRows]:
     """Names of index.json and images of containers, as far as their content is here."""
-    store = host.store
-    for name, descriptor in _listed(host):
-        if name and name not in store.names():
-            with suppress(CortenError):
-                store.tag(name, descriptor)
-    known = {image.descriptor.digest for image in store.images()}
-    for record in records:
-        if record.manifest and record.manifest not in known:
-            typed = store.blobs.typed(Digest(record.manifest))
-            if typed is not None:
-                with suppress(CortenError):
-                    store.tag("", typed)
-    store.publish_names()
-    return len(store.names())
+    blobs = host.store.blobs
+    roots = [(name, descriptor) for name, descriptor in _listed(host) if name]
+    images = (blobs.typed(Digest(record.manifest)) for record in records if record.manifest)
+    roots += [("", typed) for typed in images if typed is not None]
+    for name, descriptor in roots:
+        with suppress(CortenError):
+            settle_content(blobs, descriptor)
+            yield rows_of(blobs, descriptor, name, host.platform)
 
 
 def _listed(host: Host) -> Iterator[tuple[str, Descriptor]]:
