@@ -190,6 +190,8 @@ def test_when_the_fetcher_is_killed_who_waits_goes_on_from_where_it_stopped(
         wait_until(has_begun, "nothing came")
         second = start_pull(root, registry.name)
         said = read_until_it_waits(second)
+        whom = f": process {first.pid} (corten --progress json pull {registry.name}) is bringing it"
+        assert str(events(said)[-1]["name"]).endswith(whom)
         first.kill()
         first.wait()
         registry.gate.set()

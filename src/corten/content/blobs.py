@@ -161,8 +161,8 @@ class BlobDirectory:
             except OSError as error:
                 raise storage_error(error, f"store {digest}") from error
 
-    def claim(self, digest: Digest) -> AbstractContextManager[object] | None:
-        """The right to bring the blob (see `Claims`); None: another has it.  Raises: Unavailable."""
+    def claim(self, digest: Digest) -> AbstractContextManager[object]:
+        """The right to bring the blob; see `Claims`.  Raises: Claimed, Unavailable."""
         try:
             try:
                 return claim_file(self._ingest, digest)

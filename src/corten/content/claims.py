@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from corten.content.ingest import CLAIM, named_for
 from corten.content.protocols import Claims, Sink
+from corten.errors import Conflict
 from corten.events.job import Job
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -25,19 +26,33 @@ from corten.system.locks import try_own
 
 PAUSE = 0.05
 """Seconds between two looks at whether the other one is done."""
+_PROGRAM = "corten"
+_SHOWN = 60
+"""How much of another process's command line is shown."""
 
 
-def claim_file(directory: Path, digest: Digest) -> ExitStack | None:
-    """The claim on a digest, to be left when the blob is there; None: another has it.
+class Claimed(Conflict):
+    """Another brings the blob now.  ``holder`` says who, for people."""
 
-    Raises: OSError.
+    def __init__(self, digest: Digest, holder: str) -> None:
+        super().__init__(f"{holder} brings {digest}")
+        self.holder = holder
+
+
+def claim_file(directory: Path, digest: Digest) -> ExitStack:
+    """The claim on a digest, to be left when the blob is there.
+
+    Raises: Claimed: another has it; OSError.
     """
     stack = ExitStack()
     file = named_for(directory, digest, CLAIM)
     if file is not None:
         fd = try_own(file)
         if fd is None:
-            return stack if _is_stopped(file) else None
+            holder = _holder(file)
+            if _is_stopped(holder):
+                return stack
+            raise Claimed(digest, _described(holder))
         stack.callback(os.close, fd)
         stack.callback(file.unlink, missing_ok=True)  # called before the lock is let go of
         with suppress(OSError):  # on a full disk it is no more than a lock
@@ -46,14 +61,37 @@ def claim_file(directory: Path, digest: Digest) -> ExitStack | None:
     return stack
 
 
-def _is_stopped(file: Path) -> bool:
-    """Whether the process that holds a claim was stopped by a signal."""
+def _holder(file: Path) -> int:
+    """The process that holds a claim; 0: it has ended, or has only just begun."""
+    try:
+        return int(file.read_bytes())
+    except (OSError, ValueError):
+        return 0
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal."""
     from corten.system.process import process_state
 
-    try:
-        return process_state(int(file.read_bytes())) == "T"
-    except (OSError, ValueError):
-        return False  # it has ended, or has only just begun
+    return bool(pid) and process_state(pid) == "T"
+
+
+def _described(pid: int) -> str:
+    """A process for people, with what it was called with."""
+    if not pid:
+        return "another process"
+    if pid == os.getpid():
+        return "this process"
+    from corten.system.process import command_line
+
+    words = command_line(pid)
+    # An interpreter and its options come first.
+    names = [word.rpartition("/")[2] for word in words]
+    if _PROGRAM in names:
+        words = [_PROGRAM, *words[names.index(_PROGRAM) + 1 :]]
+    command = " ".join(words)
+    shown = command if len(command) <= _SHOWN else f"{command[: _SHOWN - 1]}…"
+    return f"process {pid} ({shown})" if shown else f"process {pid}"
 
 
 @contextmanager
@@ -68,11 +106,20 @@ def claimed(
     if not isinstance(sink, Claims):
         yield
         return
-    claim = sink.claim(descriptor)
-    if claim is None:
-        with job.step("wait", str(descriptor.digest)):
-            while (claim := sink.claim(descriptor)) is None:
-                (check or job.check)()
-                time.sleep(PAUSE)
-    with claim:
+    with _claim(sink, descriptor, job, check or job.check):
         yield
+
+
+def _claim(
+    sink: Claims, descriptor: Descriptor, job: Job, check: Callable[[], None]
+) -> AbstractContextManager[object]:
+    try:
+        return sink.claim(descriptor)
+    except Claimed as other:
+        holder = other.holder
+    with job.step("wait", f"for {descriptor.digest}: {holder} is bringing it"):
+        while True:
+            check()
+            time.sleep(PAUSE)
+            with suppress(Claimed):
+                return sink.claim(descriptor)

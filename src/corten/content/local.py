@@ -124,8 +124,8 @@ class LocalStore:
             with self._publishing():
                 write_marker(self.path)
 
-    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
-        """The right to bring the blob here; None: another has it.  Raises: Unavailable."""
+    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object]:
+        """The right to bring the blob here; see `Claims`.  Raises: Claimed, Unavailable."""
         return self.blobs.claim(descriptor.digest)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:

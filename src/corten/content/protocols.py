@@ -135,12 +135,12 @@ class Mounts(Protocol):
 class Claims(Protocol):
     """A sink that several processes fill: one of them brings a blob, the others wait for it."""
 
-    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object] | None:
-        """The right to bring the blob, for the block; None: another has it now.
+    def claim(self, descriptor: Descriptor) -> AbstractContextManager[object]:
+        """The right to bring the blob, for the block.
 
         It ends with its holder, however that ends; one that was stopped by a signal is not
         waited for.  It keeps nobody from ingesting: whoever does not ask is not held up.
-        Raises: Unavailable.
+        Raises: Claimed: another has it now, and the error says who; Unavailable.
         """
 
 

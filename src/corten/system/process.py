@@ -150,6 +150,15 @@ def process_state(pid: int) -> str:
     return fields[0].decode() if fields else ""
 
 
+def command_line(pid: int) -> list[str]:
+    """What the process was called with, fit to be printed; empty: there is none, or it is a kernel's."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [word.decode("utf-8", "replace") for word in raw.split(b"\0") if word]
+
+
 def _stat(pid: int) -> list[bytes]:
     """Fields of ``/proc/PID/stat`` from the third on; none: there is no such process."""
     try:

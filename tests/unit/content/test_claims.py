@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 from corten.content.blobs import BlobDirectory
-from corten.content.claims import claim_file, claimed
+from corten.content.claims import Claimed, claim_file, claimed
 from corten.content.copy import copy
 from corten.content.local import LocalStore
 from corten.content.memory import MemoryStore
@@ -144,7 +144,6 @@ def test_who_waits_can_be_cancelled(source: MemoryStore, tmp_path: Path) -> None
     watcher = Watcher()
     with LocalStore(tmp_path, AMD64) as store:
         claim = store.claim(BLOB)
-        assert claim is not None
         with claim:
             pool, waiting = in_thread(lambda: copy(source, store, BLOB, watcher.job))
             assert watcher.waiting.wait(20)
@@ -239,7 +238,8 @@ def test_a_claim_ends_with_its_process_and_what_it_wrote_is_gone_on_with(
     with other, LocalStore(tmp_path, AMD64) as store:
         try:
             assert other.stdout.readline() == "there\n"
-            assert store.claim(BLOB) is None
+            with pytest.raises(Claimed, match=f"process {other.pid} "):
+                store.claim(BLOB)
         finally:
             other.kill()
             other.wait(20)
@@ -300,16 +300,14 @@ def test_one_blob_is_claimed_once_and_others_are_free(tmp_path: Path) -> None:
     blobs = BlobDirectory(tmp_path)
     other = Digest.of(b"other")
     claim = blobs.claim(BLOB.digest)
-    assert claim is not None
     with claim:
-        assert blobs.claim(BLOB.digest) is None
-        assert BlobDirectory(tmp_path).claim(BLOB.digest) is None
+        for each in (blobs, BlobDirectory(tmp_path)):
+            with pytest.raises(Claimed, match="this process brings"):
+                each.claim(BLOB.digest)
         free = blobs.claim(other)
-        assert free is not None
         with free:
             pass
     again = blobs.claim(BLOB.digest)
-    assert again is not None
     with again:
         pass
 
@@ -317,7 +315,6 @@ def test_one_blob_is_claimed_once_and_others_are_free(tmp_path: Path) -> None:
 def test_a_claim_keeps_nobody_from_ingesting(tmp_path: Path) -> None:
     with LocalStore(tmp_path, AMD64) as store:
         claim = store.claim(BLOB)
-        assert claim is not None
         with claim:
             assert put(store, DATA) == BLOB
             assert store.has(BLOB)
@@ -327,7 +324,6 @@ def test_a_digest_too_long_for_a_file_name_needs_no_claim(tmp_path: Path) -> Non
     long = Digest(f"sha9+x:{'a' * 300}")
     for _ in range(2):
         claim = claim_file(tmp_path, long)
-        assert claim is not None
         with claim:
             assert list(tmp_path.iterdir()) == []
 
@@ -346,11 +342,11 @@ def test_a_collection_removes_dead_claims_and_leaves_living_ones(tmp_path: Path)
     dead = tmp_path / "ingest" / f"sha256-{'a' * 64}.claim"
     dead.touch()
     claim = blobs.claim(BLOB.digest)
-    assert claim is not None
     with claim:
         assert blobs.sweep_partials(0) == (0, 0)
         assert not dead.exists()
-        assert blobs.claim(BLOB.digest) is None
+        with pytest.raises(Claimed):
+            blobs.claim(BLOB.digest)
 
 
 def test_a_collection_removes_what_only_its_dead_writer_could_use(tmp_path: Path) -> None:
