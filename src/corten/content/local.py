@@ -229,6 +229,12 @@ class LocalStore:
 
     def add_repo_digest(self, repository: str, digest: Digest, image_id: Digest) -> None:
         """Note that `repository` (``registry/path``) knows the image under `digest`."""
+        known = self.catalog.row(
+            "SELECT 1 FROM repo_digests WHERE repository = ? AND digest = ? AND image_id = ?",
+            repository, digest, image_id,
+        )  # fmt: skip
+        if known is not None:
+            return  # what nothing is written for need not be waited for
         with self.catalog.change() as change:
             change.execute(
                 "INSERT OR REPLACE INTO repo_digests VALUES (?, ?, ?)",

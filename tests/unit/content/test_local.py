@@ -188,6 +188,19 @@ def test_a_registrys_digest_stands_for_the_image(store: LocalStore) -> None:
         store.resolve(f"registry.example/another@{pushed}")
 
 
+def test_what_is_known_of_a_registry_is_not_written_again(store: LocalStore) -> None:
+    image = plain_image(store, b"a").config.digest
+    log = store.root / "catalog.db-wal"
+
+    def note(digest: Digest) -> int:
+        store.add_repo_digest("registry.example/a/thing", digest, image)
+        return log.stat().st_size
+
+    before = note(image)
+    assert note(image) == before
+    assert note(Digest.of(b"another")) > before
+
+
 def test_images_are_found_by_the_beginning_of_their_id(store: LocalStore) -> None:
     image = plain_image(store, b"a")
     store.tag(NAME, image.root)
