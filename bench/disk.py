@@ -12,7 +12,7 @@ from pathlib import Path
 def fresh_disk(image: Path, gigabytes: int = 16) -> Iterator[Path]:
     """An empty file system for the time of the block; its file goes away afterwards."""
     image.parent.mkdir(parents=True, exist_ok=True)
-    mountpoint = image.with_suffix(".mnt")
+    mountpoint = mountpoint_of(image)
     mountpoint.mkdir(exist_ok=True)
     with image.open("wb") as file:
         file.truncate(gigabytes << 30)
@@ -31,3 +31,14 @@ def fresh_disk(image: Path, gigabytes: int = 16) -> Iterator[Path]:
         image.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             mountpoint.rmdir()
+
+
+def mountpoint_of(image: Path) -> Path:
+    """Where the file system in `image` is mounted."""
+    return image.with_suffix(".mnt")
+
+
+def forget_cached(image: Path) -> None:
+    """Mount the file system anew: nothing of it is cached any more, as some days after its use."""
+    subprocess.run(["umount", "-R", str(mountpoint_of(image))], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(mountpoint_of(image))], check=True)

@@ -24,6 +24,7 @@ from bench.measure import Cost, table
 
 ROWS: dict[str, tuple[Callable[[str, Stage], Iterator[Sample]], tuple[str, ...]]] = {
     "pull": (lives.pulled, ("corten", "podman", "docker")),
+    "remove": (lives.removed, ("corten", "podman")),
     "copy": (lives.built, ("corten", "docker", "buildah", "podman")),
     "start": (lives.started, ("corten",)),
     "big": (lives.big, ("corten",)),

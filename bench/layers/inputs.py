@@ -24,6 +24,8 @@ TREE_BYTES = 400_000_000
 LARGE = 256 * 1024
 MIB = 1024 * 1024
 PORT = 5755
+VARIANTS = 3
+"""How many more images there are with a layer of their own of as many files."""
 _SOURCES = ("/usr/share", "/usr/lib")
 
 
@@ -31,7 +33,8 @@ class Inputs(NamedTuple):
     """Where everything is.
 
     ``host`` is docker-registry, ``our_host`` corten's; both have ``base:1``, ``many:1``
-    and ``many:40`` (the same content in forty layers and more).  ``log`` is the
+    and ``many:40`` (the same content in forty layers and more).  ``our_host`` also has
+    ``also:0`` (``many:1``) to ``also:3`` (the same files elsewhere).  ``log`` is the
     former's, a line a request.
     """
 
@@ -86,8 +89,22 @@ def make_images(found: Inputs, ours: Peer, base: str, scratch: Path) -> None:
         run([*quiet, "--src-tls-verify=false", f"docker://{host}/{name}",
              f"docker://{found.our_host}/{name}"])  # fmt: skip
     archive.unlink()
+    make_variants(found, ours)
     shutil.rmtree(found.folder / "corten")
     os.sync()
+
+
+def make_variants(found: Inputs, ours: Peer) -> None:
+    """Give our registry images whose layers are as large as that of ``many:1``, and others."""
+    file = found.tree / "Dockerfile"
+    kept = file.read_text()
+    ours("tag", "localhost/many:1", f"{found.our_host}/also:0")
+    for number in range(1, 1 + VARIANTS):
+        file.write_text(kept.replace("/srv/files", f"/srv/{number}/files"))
+        ours.build(found.tree, f"{found.our_host}/also:{number}")
+    file.write_text(kept)
+    for number in range(1 + VARIANTS):
+        ours("push", f"{found.our_host}/also:{number}")
 
 
 def forty_layers(found: Inputs) -> Path:

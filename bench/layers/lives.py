@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import measure
-from bench.disk import fresh_disk
-from bench.layers.inputs import Inputs
+from bench.disk import forget_cached, fresh_disk
+from bench.layers.inputs import VARIANTS, Inputs
 from bench.measure import Cost, children_cpu, processes_cpu
 from bench.peers import Peer, buildah, corten, docker, podman
 
@@ -36,7 +36,7 @@ class Stage(NamedTuple):
 def newborn(name: str, stage: Stage, gigabytes: int = 6) -> Iterator[Peer]:
     """A program with an empty store on a fresh file system."""
     with contextlib.ExitStack() as stack:
-        disk = stack.enter_context(fresh_disk(stage.scratch / "layers-store.img", gigabytes))
+        disk = stack.enter_context(fresh_disk(store_of(stage), gigabytes))
         if name == "docker":
             peer = stack.enter_context(docker(disk / name))
             if peer is not None:
@@ -47,6 +47,11 @@ def newborn(name: str, stage: Stage, gigabytes: int = 6) -> Iterator[Peer]:
         if peer is None:
             raise SystemExit(f"{name} is not installed: see debian-packages-test.txt")
         yield peer
+
+
+def store_of(stage: Stage) -> Path:
+    """The file that holds the disk of a life's store."""
+    return stage.scratch / "layers-store.img"
 
 
 def cost(work: Callable[[], object], daemons: tuple[int, ...] = ()) -> Cost:
@@ -81,7 +86,28 @@ def pulled(name: str, stage: Stage) -> Iterator[Sample]:
 
             yield f"pull from {shown} until it has run", cost(pull, peer.daemons)
             if shown == "corten":
-                yield "rmi", cost(lambda p=peer, i=image: p("rmi", i), peer.daemons)  # type: ignore[misc]
+                yield "rmi, all cached", cost(lambda p=peer, i=image: p("rmi", i), peer.daemons)  # type: ignore[misc]
+
+
+def removed(name: str, stage: Stage) -> Iterator[Sample]:
+    """rmi of an image that is not cached any more, and prune of three more such images.
+
+    All have a layer of 40,000 files of their own, and have run; the programs are cached.
+    """
+    images = [f"{stage.inputs.our_host}/also:{number}" for number in range(1 + VARIANTS)]
+    with newborn(name, stage, 8) as peer:
+        for image in images:
+            peer("pull", *peer.push_flags, image)
+            peer.run("--network=none", image, "true")
+        for work, command in (
+            ("rmi, nothing cached", ("rmi", images[0])),
+            (f"prune of {VARIANTS} images, nothing cached", ("system", "prune", "-af")),
+        ):
+            forget_cached(store_of(stage))
+            peer("images")
+            yield work, cost(lambda c=command: peer(*c), peer.daemons)  # type: ignore[misc]
+        if left := peer("images", "-q"):
+            raise SystemExit(f"{name} has not removed {left}")
 
 
 def built(name: str, stage: Stage) -> Iterator[Sample]:
