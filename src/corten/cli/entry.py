@@ -1,7 +1,7 @@
 """The console script.  Start-up is a feature: hot commands run without the command line frame.
 
 Plain forms of ``corten images`` are recognised by a few lines of Python and answered with
-nothing but SQLite, plain forms of ``run``, ``rmi`` and ``push`` by the modules ``quick_*``;
+nothing but SQLite, plain forms of ``run``, ``rmi``, ``push`` and ``pull`` by the modules ``quick_*``;
 everything else, ``--help`` and errors too, goes to :mod:`corten.cli.main`.  Both ways end in the
 same functions.  Measured: the frame (click, …) costs some 25 ms of CPU.
 """
@@ -56,12 +56,12 @@ def _run(arguments: list[str]) -> int:
             removal = parse_rmi(arguments)
             if removal is not None:
                 return remove_quickly(removal)
-        if "push" in arguments:
-            from corten.cli.quick_push import parse_push, push_quickly
+        if "push" in arguments or "pull" in arguments:
+            from corten.cli.quick_transfer import parse_transfer, transfer_quickly
 
-            plain = parse_push(arguments)
-            if plain is not None:
-                return push_quickly(plain)
+            transfer = parse_transfer(arguments)
+            if transfer is not None:
+                return transfer_quickly(transfer)
     from corten.cli.main import main as complete_main
 
     return complete_main(arguments)

@@ -7,7 +7,7 @@ import click
 from corten.cli.frame import command as define
 from corten.cli.frame import echo, host, reporting
 from corten.cli.params import ImageName
-from corten.cli.pushing import push_image
+from corten.cli.transferring import push_image
 
 
 @define(
@@ -18,7 +18,9 @@ corten push 127.0.0.1:5000/example/hello
 """,
 )
 @click.argument("name", metavar="NAME[:TAG]", type=ImageName())
-@click.option("--insecure", is_flag=True, help="Plain http, or a certificate nobody vouches for.")
+@click.option(
+    "--insecure", is_flag=True, help="Allow plain http, and certificates that nobody vouches for."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the name and nothing else.")
 def command(name: str, insecure: bool, quiet: bool) -> None:
     """Give an image to the registry that its name says.
@@ -31,5 +33,5 @@ def command(name: str, insecure: bool, quiet: bool) -> None:
     last event's detail is the digest.
     """
     with reporting(quiet) as job:
-        text = push_image(host(), name, job, insecure=insecure, quiet=quiet)
-    echo(text)
+        said = push_image(host(), name, job, insecure=insecure)
+    echo(said[quiet])
