@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corten.archive.entry import Entry
-from corten.errors import Invalid
+from corten.errors import Invalid, Unsupported
 from corten.oci.digest import Digest
 from corten.snapshot.erofs import ErofsSnapshotter
 from corten.snapshot.feeding import TreeFeed
@@ -255,6 +255,40 @@ def test_many_layers_are_one_mount(tmp_path: Path, count: int) -> None:
     # What does not fit into one index is stacked above it.
     assert len(mounts) == (2 if count <= 131 else 2 + count - 131)
     assert stack.look() == stacked
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [file(b"many/inner/f%d" % i, b"above") for i in range(60)],
+        [file(b"many/large%d" % i, xattrs={"user.a": b"l" * 3000}) for i in range(9)],
+    ],
+    ids=["names", "attributes"],
+)
+def test_more_than_the_limit_is_stacked_and_costs_no_run(tmp_path: Path, members: Members) -> None:
+    stack = Stack(tmp_path)
+    stack.add(*many(b"many/inner", 60))
+    stack.add(*members)
+    limited = ErofsSnapshotter(stack.root, merge_limit=100)
+    limited.merge(stack.layers)
+    assert not stack.index.exists()
+    shown = without_counts(stack.look(limited))
+    assert not stack.index.exists()
+    ErofsSnapshotter(stack.root, merge_limit=1000).merge(stack.layers)
+    assert stack.index.exists()
+    assert without_counts(stack.merged()) == shown
+
+
+def test_more_than_the_limit_is_refused_where_nothing_but_merging_shows_it(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    stack.add(*many(b"many", 60))
+    stack.add(link(b"many/l", b"many/f7"), *many(b"many", 59))
+    limited = ErofsSnapshotter(stack.root, merge_limit=100)
+    with pytest.raises(Unsupported, match="more files to be merged than 100") as caught:
+        limited.prepare("refused", stack.layers)
+    assert "CORTEN_MERGE_LIMIT" in (caught.value.hint or "")
+    assert [snapshot.key for snapshot in limited.walk()] == []
+    assert stack.look()[b"many/l"][6] == stack.look(stack.overlay)[b"many/l"][6]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

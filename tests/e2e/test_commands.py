@@ -85,6 +85,23 @@ def test_build_prints_progress_to_stderr_and_the_result_to_stdout(
     ok("rmi", "x/built", "x/built:v1", root=root)
 
 
+def test_a_dockerfile_comes_from_standard_input(root: Path, tmp_path: Path) -> None:
+    text = "FROM busybox\nLABEL from=input\n"
+    folder = context(tmp_path / "c", "FROM scratch\n")
+    built = [
+        subprocess.run(
+            [*COMMAND, "build", "-q", *arguments],
+            input=text, env=environment(root), capture_output=True, text=True, check=True,
+        ).stdout
+        for arguments in (["-"], ["-f", "-", str(folder)], ["-f", "/dev/stdin", str(folder)])
+    ]  # fmt: skip
+    assert built[0] == built[1] == built[2]
+    label = ok("inspect", "-f", "{{.Config.Labels.from}}", built[0].strip(), root=root)
+    assert label == "input\n"
+    refused = corten("build", "https://example.com/x.git", root=root)
+    assert "https://example.com/x.git is no directory: fetch it" in refused.stderr
+
+
 def test_build_events_are_json_lines(root: Path, tmp_path: Path) -> None:
     folder = context(tmp_path / "c", "FROM busybox\nRUN echo json-line\n")
     done = corten("build", "--progress=json", "--no-cache", "-q", str(folder), root=root)
@@ -212,6 +229,22 @@ def test_options_after_the_image_belong_to_the_command(root: Path) -> None:
         ok("run", "--rm", "busybox", "echo", "--rm", "-d", "--help", root=root)
         == "--rm -d --help\n"
     )
+
+
+def test_layers_with_too_many_files_to_be_merged_are_run_as_a_stack(
+    root: Path, tmp_path: Path
+) -> None:
+    lines = ["FROM busybox", *(f"COPY Dockerfile /bin/new{number}" for number in range(4))]
+    folder = context(tmp_path / "c", "\n".join(lines))
+    ok("build", "-q", "-t", "x/stacked", str(folder), root=root)
+    stacks = root / "stacks/erofs"
+    before = set(stacks.glob("[0-9a-f]*"))
+    command = ("run", "--rm", "--network=none", "x/stacked", "cmp", "/bin/new1", "/bin/new3")
+    done = corten(*command, env=environment(root, CORTEN_MERGE_LIMIT="20"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert set(stacks.glob("[0-9a-f]*")) == before
+    assert ok(*command, root=root) == ""
+    assert len(set(stacks.glob("[0-9a-f]*")) - before) == 1
 
 
 def test_run_options_reach_the_container(root: Path) -> None:

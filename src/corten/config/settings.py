@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from corten.config.limits import LAYER_LIMIT, layer_limit
+from corten.config.limits import LAYER_LIMIT, MERGE_LIMIT, layer_limit, merge_limit
 from corten.config.root import default_root
 from corten.errors import Usage
 
@@ -20,6 +20,8 @@ class Settings(NamedTuple):
     """``erofs``, ``overlay`` or empty: choose by probing."""
     layer_limit: int = LAYER_LIMIT
     """Up to how many bytes a layer may expand however few came (docs/adr/0010)."""
+    merge_limit: int = MERGE_LIMIT
+    """How many files of an image's layers may be looked at to make one index of them (docs/adr/0008)."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str], root: str | None = None) -> Settings:
@@ -37,4 +39,5 @@ class Settings(NamedTuple):
             root=path,
             storage_driver=environ.get("CORTEN_STORAGE_DRIVER", ""),
             layer_limit=layer_limit(environ),
+            merge_limit=merge_limit(environ),
         )

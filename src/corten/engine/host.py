@@ -64,7 +64,8 @@ class Host(msgspec.Struct, frozen=True, dict=True):
 
             return restore_tar(self.store, diff_id)
 
-        return choose(self.root, self.settings.storage_driver, restore)
+        settings = self.settings
+        return choose(self.root, settings.storage_driver, restore, settings.merge_limit)
 
     @cached_property
     def runtime(self) -> Runtime:

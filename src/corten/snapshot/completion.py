@@ -22,9 +22,9 @@ from corten.content.ingest import storage_error
 from corten.errors import Invalid, Unsupported
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import Implied, covering
+from corten.snapshot.links import find_below
 from corten.system.xattr import read_xattrs, write_xattrs
 
-_HOPS = 40
 _OPAQUE = "trusted.overlay.opaque"
 _MARKS = (_OPAQUE, "trusted.overlay.origin")
 
@@ -131,34 +131,20 @@ def find(layers: Sequence[str], path: bytes) -> bytes | None:
     if there is nothing, or a directory.
     """
     top = [os.fsencode(layer) for layer in layers]
-    stack = [top]
-    todo = path.split(b"/")[::-1]
-    hops = 0
-    while todo:
-        part = todo.pop()
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            if len(stack) > 1:
-                stack.pop()
-            continue
-        found = _below(stack[-1], part)
-        if not found:
-            return None
-        mode = os.lstat(found[0]).st_mode
-        if stat.S_ISDIR(mode):
-            stack.append(found)
-        elif not todo:
-            return found[0]
-        elif stat.S_ISLNK(mode) and hops < _HOPS:
-            hops += 1
-            text = os.readlink(found[0])  # noqa: PTH115
-            if text.startswith(b"/"):
-                stack = [top]
-            todo.extend(reversed(text.split(b"/")))
-        else:
-            return None
-    return None
+    return find_below(path, top, _enter, _target)
+
+
+def _enter(directories: list[bytes], name: bytes) -> tuple[list[bytes], bytes | None]:
+    found = _below(directories, name)
+    if found and not stat.S_ISDIR(os.lstat(found[0]).st_mode):
+        return [], found[0]
+    return found, None
+
+
+def _target(file: bytes) -> bytes | None:
+    """What a symlink says; None: it is none."""
+    is_link = stat.S_ISLNK(os.lstat(file).st_mode)
+    return os.readlink(file) if is_link else None  # noqa: PTH115
 
 
 def _below(directories: list[bytes], name: bytes) -> list[bytes]:

@@ -16,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corten.config.limits import MERGE_LIMIT
 from corten.errors import Corrupt, Unsupported
-from corten.oci.digest import Digest, file_hex
+from corten.oci.digest import Digest, file_hex, new_hasher
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import covering
 from corten.snapshot.protocols import Mount
@@ -43,12 +44,16 @@ def nothing(_: Digest) -> bool:
 class ErofsSnapshotter(StackingSnapshotter):
     """Mounts layer tars through EROFS indexes (Linux 6.12 and later).
 
-    A damaged layer is made again from its tar, that one by `restore` if need be.
+    A damaged layer is made again from its tar, that one by `restore` if need be.  Layers with more
+    files than `merge_limit` (`merging.merge_indexes`) are stacked rather than merged.
     """
 
-    def __init__(self, root: Path, restore: Restore = nothing) -> None:
+    def __init__(
+        self, root: Path, restore: Restore = nothing, merge_limit: int = MERGE_LIMIT
+    ) -> None:
         super().__init__(root, "erofs")
         self._restore = restore
+        self._merge_limit = merge_limit
         # Indexes that were found whole, by path: what they looked like then.
         self._verified: dict[Path, tuple[int, int, int, str]] = {}
         self._lock = threading.Lock()
@@ -200,22 +205,36 @@ class ErofsSnapshotter(StackingSnapshotter):
 
         known: dict[Digest, Stratum] = {}
         with self._holdings.locked(exclusive=False):
+            self._bound(layers)
             for layer in layers:
                 if layer not in known:
                     known[layer] = Stratum(layer, self._reader(layer), self._record(layer))
-            merged = merge_indexes([known[layer] for layer in layers])
+            merged = merge_indexes([known[layer] for layer in layers], self._merge_limit)
+            hasher = new_hasher()
+            for piece in merged.pieces:
+                hasher.update(piece)
             record_of_stack = StackRecord(
                 tuple(str.__str__(layer) for layer in layers),
-                Digest.of(merged.image).encoded,
+                hasher.hexdigest(),
                 tuple(str.__str__(device) for device in merged.devices),
                 tuple(known[device].record.data_size for device in merged.devices),
                 super()._root_metadata(layers),
             )
             with self._holdings.stacks.draft() as draft:
-                (draft / "index").write_bytes(merged.image)
+                with (draft / "index").open("xb") as file:
+                    file.writelines(merged.pieces)
                 (draft / "mnt").mkdir()
                 self._holdings.stacks.publish(draft, chain, record_of_stack)
         return tuple(merged.devices)
+
+    def _bound(self, layers: Sequence[Digest]) -> None:
+        """See that the indexes fit into memory.  Raises: Unsupported: they are too large together."""
+        from corten.snapshot.erofs_layout import META
+        from corten.snapshot.merging import INDEX_BYTES, too_many
+
+        indexes = [self._holdings.layer(layer) / "index" for layer in set(layers)]
+        if sum(map(_size, indexes)) > len(indexes) * META + self._merge_limit * INDEX_BYTES:
+            raise too_many(self._merge_limit)
 
     def _verify(self, diff_id: Digest) -> None:
         """Compare the index with its checksum before the kernel reads it; mend the layer if need be.

@@ -31,6 +31,7 @@ from corten.snapshot.tree import LayerTree, Node
 def build_index(tree: LayerTree, data_size: int) -> bytes:
     """The index of `tree`, whose data lies in a file of `data_size` bytes.
 
+    The tree is taken apart on the way: a million files in both forms are too much memory.
     Raises: Invalid, Unsupported: a file that EROFS cannot express, named.
     """
     parts = Parts(META)
@@ -88,6 +89,8 @@ def _directory(parts: Parts, node: Node, parent: int, queue: list[tuple[Node, in
                 nlink += 1
                 queue.append((child, nid))
         entries.append((name, number, kind))
+    if node.children is not None:
+        node.children.clear()
     start, size = parts.add_directory(entries)
     parts.fill_directory(nid, start, size, nlink)
 

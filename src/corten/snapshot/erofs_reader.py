@@ -44,10 +44,12 @@ class IndexReader:
 
     def names(self, nid: int) -> list[Dirent]:
         """What is in a directory, without ``.`` and ``..``, in no particular order."""
-        found: list[Dirent] = []
+        return [name for piece in self.listing(nid) for name in piece]
+
+    def listing(self, nid: int) -> Iterator[list[Dirent]]:
+        """As `names`, in pieces of a block."""
         for block, _ in self._blocks(nid):
-            found += _entries(block)
-        return [name for name in found if name[0] not in _SELF]
+            yield [name for name in _entries(block) if name[0] not in _SELF]
 
     def entry(self, nid: int, name: bytes) -> tuple[int, int] | None:
         """The inode and type of what `name` is in a directory; looks at few of its blocks."""

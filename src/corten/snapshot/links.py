@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
 MAX_LINKS = 65536
 """The most foreign links that a layer may have."""
 MAX_LINKS_SIZE = 16 * 1024 * 1024
 """The most bytes that their targets may have together: all are kept in the layer's record."""
+
+
+_HOPS = 40
+
+Place = TypeVar("Place")
+"""A path in a stack that is a directory in one layer or in several; empty: in none."""
+File = TypeVar("File")
 
 
 class ForeignLink(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
@@ -31,3 +41,44 @@ def confined(parts: list[bytes]) -> list[bytes]:
         elif part not in (b"", b"."):
             kept.append(part)
     return kept
+
+
+def find_below(
+    path: bytes,
+    root: Place,
+    enter: Callable[[Place, bytes], tuple[Place, File | None]],
+    target: Callable[[File], bytes | None],
+) -> File | None:
+    """The file that `path` names in a stack of layers; None if there is nothing, or a directory.
+
+    `enter` says what a name is in a directory: a directory, or a file; `target` what a
+    symlink says, None for other files.  Symlinks on the way are followed inside the
+    stack, the last part is not.
+    """
+    stack = [root]
+    todo = path.split(b"/")[::-1]
+    hops = 0
+    while todo:
+        part = todo.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            if len(stack) > 1:
+                stack.pop()
+            continue
+        place, file = enter(stack[-1], part)
+        if file is None:
+            if not place:
+                return None
+            stack.append(place)
+            continue
+        if not todo:
+            return file
+        text = target(file)
+        if text is None or hops == _HOPS:
+            return None
+        hops += 1
+        if text.startswith(b"/"):
+            del stack[1:]
+        todo.extend(reversed(text.split(b"/")))
+    return None

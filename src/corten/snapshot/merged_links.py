@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from corten.archive.entry import show
 from corten.errors import Invalid
 from corten.oci.digest import Digest
-from corten.snapshot.erofs_layout import CHAR, DIRECTORY, SYMLINK
+from corten.snapshot.erofs_layout import CHAR, DIRECTORY, SYMLINK, Dirent
 from corten.snapshot.erofs_reader import IndexReader
-from corten.snapshot.links import ForeignLink
+from corten.snapshot.links import ForeignLink, find_below
 
 Source = tuple[int, int]
 """A layer by its place among the layers, and the number of an inode in its index."""
 Extra = dict[int, dict[bytes, Source]]
 """Names that a layer's index lacks, by directory: what they are links to."""
-_HOPS = 40
+Names = Callable[[int, int], Iterable[Dirent]]
+"""What is in the directory of a layer with an inode's number."""
 
 
 class Linking(Protocol):
@@ -33,11 +34,11 @@ class Linking(Protocol):
 
 
 def resolve_links(
-    layers: Sequence[Linking], order: Sequence[int]
+    layers: Sequence[Linking], order: Sequence[int], names: Names
 ) -> tuple[list[Extra], set[Source]]:
     """What the links of `layers` add to each, and all inodes that they name.
 
-    `order` is the stack, lowest first, as places in `layers`.
+    `order` is the stack, lowest first, as places in `layers`; `names` lists a directory.
     Raises: Invalid: a link names what is not in the layers below it, or a directory.
     """
     extra: list[Extra] = [{} for _ in layers]
@@ -45,7 +46,7 @@ def resolve_links(
         for count, at in enumerate(order):
             if layers[at].links:
                 below = order[:count]
-                extra[at] = _Resolver(layers, below, extra).resolve(at, layers[at])
+                extra[at] = _Resolver(layers, below, extra, names).resolve(at, layers[at])
     return extra, {source for each in extra for names in each.values() for source in names.values()}
 
 
@@ -53,8 +54,13 @@ class _Resolver:
     """Looks names up in the layers below one."""
 
     def __init__(
-        self, layers: Sequence[Linking], below: Sequence[int], extra: Sequence[Extra]
+        self,
+        layers: Sequence[Linking],
+        below: Sequence[int],
+        extra: Sequence[Extra],
+        names: Names,
     ) -> None:
+        self._list = names
         self._readers = [layer.reader for layer in layers]
         self._extra = extra
         self._listed: dict[Source, dict[bytes, tuple[int, int]]] = {}
@@ -70,7 +76,7 @@ class _Resolver:
         """The names that `layer`, which is number `at`, gives to files below it."""
         found: Extra = {}
         for link in layer.links:
-            source = self._find(link.target)
+            source = find_below(link.target, self._root, self._enter, self._target)
             if source is None:
                 raise Invalid(
                     f"layer {layer.diff_id.short}: {show(link.name)} is a hard link to "
@@ -84,44 +90,15 @@ class _Resolver:
             found.setdefault(nid, {})[base] = source
         return found
 
-    def _find(self, path: bytes) -> Source | None:
-        """The file that `path` names; symlinks on the way are followed, the last part is not."""
-        stack = [self._root]
-        todo = path.split(b"/")[::-1]
-        hops = 0
-        while todo:
-            part = todo.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                if len(stack) > 1:
-                    stack.pop()
-                continue
-            sources, kind = self._below(stack[-1], part)
-            if not sources:
-                return None
-            if kind == DIRECTORY:
-                stack.append(sources)
-            elif not todo:
-                return sources[0]
-            elif kind == SYMLINK and hops < _HOPS:
-                hops += 1
-                at, nid = sources[0]
-                text = self._readers[at].target(nid)
-                if text.startswith(b"/"):
-                    stack = [self._root]
-                todo.extend(reversed(text.split(b"/")))
-            else:
-                return None
-        return None
-
-    def _below(self, directories: Sequence[Source], name: bytes) -> tuple[list[Source], int]:
-        """What `name` is in directories that are merged, and its type."""
+    def _enter(
+        self, directories: Sequence[Source], name: bytes
+    ) -> tuple[list[Source], Source | None]:
+        """What `name` is in directories that are merged: directories, or a file."""
         found: list[Source] = []
         for at, directory in directories:
             source = self._extra[at].get(directory, {}).get(name)
             if source is not None:
-                return (found, DIRECTORY) if found else ([source], self._kind(source))
+                return (found, None) if found else ([], source)
             number, kind = self._names((at, directory)).get(name, (0, 0))
             if not number:
                 continue
@@ -129,19 +106,20 @@ class _Resolver:
             if kind != DIRECTORY:
                 if found or (kind == CHAR and reader.is_whiteout(number)):
                     break
-                return [(at, number)], kind
+                return [], (at, number)
             found.append((at, number))
             if reader.is_opaque(number):
                 break
-        return found, DIRECTORY
+        return found, None
 
-    def _kind(self, source: Source) -> int:
-        return self._readers[source[0]].kind(source[1])
+    def _target(self, source: Source) -> bytes | None:
+        """What a symlink says; None: it is none."""
+        reader = self._readers[source[0]]
+        return reader.target(source[1]) if reader.kind(source[1]) == SYMLINK else None
 
     def _names(self, directory: Source) -> dict[bytes, tuple[int, int]]:
         found = self._listed.get(directory)
         if found is None:
-            names = self._readers[directory[0]].names(directory[1])
-            found = {name: (number, kind) for name, number, kind in names}
+            found = {name: (number, kind) for name, number, kind in self._list(*directory)}
             self._listed[directory] = found
         return found

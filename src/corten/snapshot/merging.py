@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from corten.config.limits import MERGE_LIMIT
 from corten.errors import Unsupported
 from corten.oci.digest import Digest
 from corten.snapshot.erofs_layout import (
@@ -47,6 +48,8 @@ from corten.snapshot.implied import covering
 from corten.snapshot.links import ForeignLink
 from corten.snapshot.merged_links import Source, resolve_links
 
+INDEX_BYTES = 128
+"""How many bytes of an index count as one name, where attributes take more room than names do."""
 _LINKS = struct.Struct("<I")
 _ADDRESS = struct.Struct("<II")
 
@@ -70,18 +73,27 @@ class Stratum(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """An index of a stack, and the layers whose data it needs as devices, in that order."""
+    """An index of a stack, in pieces, and the layers whose data are its devices, in that order."""
 
-    image: bytes
+    pieces: Sequence[bytes | bytearray]
     devices: tuple[Digest, ...]
 
 
-def merge_indexes(layers: Sequence[Stratum]) -> Merged:
+def merge_indexes(layers: Sequence[Stratum], limit: int = MERGE_LIMIT) -> Merged:
     """The index of the stack `layers`, lowest first; at least one, any of them repeatedly.
 
-    Raises: Unsupported: EROFS cannot express it; Invalid: a link names what is not there.
+    Raises: Unsupported: EROFS cannot express it, or more than `limit` names have to be
+    looked at, each in the layer that has it; Invalid: a link names what is not there.
     """
-    return _Merger(layers).merge()
+    return _Merger(layers, limit).merge()
+
+
+def too_many(limit: int) -> Unsupported:
+    """Why a stack is not merged that would take too much memory."""
+    return Unsupported(
+        f"its layers have more files to be merged than {limit}",
+        hint="set CORTEN_MERGE_LIMIT to more, which takes memory, or use --storage-driver overlay",
+    )
 
 
 class _Item(NamedTuple):
@@ -92,29 +104,16 @@ class _Item(NamedTuple):
     parent: int
 
 
-class _Visible(NamedTuple):
-    """A name that is left in a directory.
-
-    ``foreign``: it is a link into a lower layer.  ``look`` is the directory whose metadata
-    it has, if that is not the topmost.
-    """
-
-    name: bytes
-    kind: int
-    sources: list[Source]
-    foreign: bool
-    look: Source | None = None
-
-
 class _Merger:
-    def __init__(self, layers: Sequence[Stratum]) -> None:
+    def __init__(self, layers: Sequence[Stratum], limit: int) -> None:
+        self.limit = self.left = limit
         # overlayfs refuses a layer twice; the topmost occurrence covers the others.
         unique = {layer.diff_id: layer for layer in reversed(layers)}
         self.layers = list(unique.values())[::-1]
         place = {layer.diff_id: at for at, layer in enumerate(self.layers)}
         order = [place[layer.diff_id] for layer in layers]
         self.readers = [layer.reader for layer in self.layers]
-        self.extra, self.shared = resolve_links(self.layers, order)
+        self.extra, self.shared = resolve_links(self.layers, order, self._names)
         self.implied = [_implied_inodes(layer) for layer in self.layers]
         self.roots = self._roots()
         at = max(self.roots, key=lambda source: self.readers[source[0]].count)[0]
@@ -151,8 +150,8 @@ class _Merger:
         blocks = first + parts.block_count
         head = superblock(root, parts.count, blocks, list(self.devices.values()))
         out[: len(head)] = head
-        index = b"".join((out, parts.inodes, *parts.blocks))
-        return Merged(index, tuple(self.layers[at].diff_id for at in self.devices))
+        pieces: list[bytes | bytearray] = [out, parts.inodes, *parts.blocks]
+        return Merged(pieces, tuple(self.layers[at].diff_id for at in self.devices))
 
     def _roots(self) -> list[Source]:
         """The root directories that show, topmost first."""
@@ -181,22 +180,21 @@ class _Merger:
         nid, base = item.nid, self.base
         own = next((number for at, number in item.sources if at == base), nid)
         entries: list[Dirent] = [(b".", nid, DIRECTORY), (b"..", item.parent, DIRECTORY)]
-        nlink = 2
-        for name, kind, sources, foreign, look in self._visible(item.sources):
+        looks: dict[bytes, Source] = {}
+        if len(item.sources) == 1 and item.sources[0][1] not in self.extra[item.sources[0][0]]:
+            directories = self._alone(*item.sources[0], entries)
+        else:
+            directories = self._visible(item.sources, entries, looks)
+        for name, sources in directories.items():
             at, number = sources[0]
-            if kind == DIRECTORY:
-                nlink += 1
-                if at == base and len(sources) == 1 and number not in self.changed:
-                    if own != nid:  # its parent got another number
-                        struct.pack_into("<Q", self.out, self.reader.parent_entry(number), nid)
-                else:
-                    number = self._take_directory(sources, look or sources[0])
-                    queue.append(_Item(sources, number, nid))
-            elif at != base:
-                number = self._copy(at, number, kind)
-            elif foreign:
-                self.balance[number] += 1
-            entries.append((name, number, kind))
+            if at == base and len(sources) == 1 and number not in self.changed:
+                if own != nid:  # its parent got another number
+                    struct.pack_into("<Q", self.out, self.reader.parent_entry(number), nid)
+            else:
+                number = self._take_directory(sources, looks.get(name, sources[0]))
+                queue.append(_Item(sources, number, nid))
+            entries.append((name, number, DIRECTORY))
+        nlink = 2 + len(directories)
         start, size = self.parts.add_directory(entries)
         if nid << 5 >= self.parts.origin:
             self.parts.fill_directory(nid, start, size, nlink)
@@ -206,18 +204,22 @@ class _Merger:
             _LINKS.pack_into(self.out, at + 44, nlink)
             self.relocations.append((at + 16, start))
 
-    def _visible(self, sources: Sequence[Source]) -> list[_Visible]:
-        """What shows of directories that are merged, topmost first."""
-        if len(sources) == 1 and sources[0][1] not in self.extra[sources[0][0]]:
-            return self._alone(*sources[0])
-        found: dict[bytes, _Visible] = {}
+    def _visible(
+        self, sources: Sequence[Source], entries: list[Dirent], looks: dict[bytes, Source]
+    ) -> dict[bytes, list[Source]]:
+        """What shows of directories that are merged, topmost first.
+
+        Adds files to `entries`, at once, so that no more is kept of each; returns the
+        directories, and adds to `looks` those whose metadata are not their topmost's.
+        """
+        found: dict[bytes, list[Source]] = {}
         closed: set[bytes] = set()  # names below which nothing shows any more
-        # Directories that are only implied so far, and what lower layers say of them.
+        # Directories that are only implied so far: lower layers say what they look like.
         implied: set[bytes] = set()
-        looks: dict[bytes, Source] = {}
         for at, nid in sources:
             reader, base = self.readers[at], at == self.base
-            for name, number, kind in reader.names(nid):
+            for dirent in self._names(at, nid):
+                name, number, kind = dirent
                 if implied and name in implied and number not in self.implied[at]:
                     implied.remove(name)
                     if kind == DIRECTORY:
@@ -228,9 +230,9 @@ class _Merger:
                         self._hide(number, kind)
                 elif kind == DIRECTORY:
                     if name in found:
-                        found[name].sources.append((at, number))
+                        found[name].append((at, number))
                     else:
-                        found[name] = _Visible(name, kind, [(at, number)], False)
+                        found[name] = [(at, number)]
                         if number in self.implied[at]:
                             implied.add(name)
                     if reader.is_opaque(number):
@@ -238,25 +240,43 @@ class _Merger:
                 else:
                     closed.add(name)
                     if kind != CHAR or not reader.is_whiteout(number):
-                        found[name] = _Visible(name, kind, [(at, number)], False)
+                        entries.append(
+                            dirent if base else (name, self._copy(at, number, kind), kind)
+                        )
             for name, source in self.extra[at].get(nid, {}).items():
                 if name not in closed and name not in found:
-                    kind = self.readers[source[0]].kind(source[1])
-                    found[name] = _Visible(name, kind, [source], True)
+                    entries.append(self._foreign(name, *source))
                 closed.add(name)
                 implied.discard(name)
-        for name, source in looks.items():
-            found[name] = found[name]._replace(look=source)
-        return list(found.values())
+        return found
 
-    def _alone(self, at: int, nid: int) -> list[_Visible]:
-        """What shows of a directory that one layer alone has."""
-        reader = self.readers[at]
-        return [
-            _Visible(name, kind, [(at, number)], False)
-            for name, number, kind in reader.names(nid)
-            if kind != CHAR or not reader.is_whiteout(number)
-        ]
+    def _alone(self, at: int, nid: int, entries: list[Dirent]) -> dict[bytes, list[Source]]:
+        """As `_visible`, of a directory that one layer alone has."""
+        reader, base = self.readers[at], at == self.base
+        found: dict[bytes, list[Source]] = {}
+        for dirent in self._names(at, nid):
+            name, number, kind = dirent
+            if kind == DIRECTORY:
+                found[name] = [(at, number)]
+            elif kind != CHAR or not reader.is_whiteout(number):
+                entries.append(dirent if base else (name, self._copy(at, number, kind), kind))
+        return found
+
+    def _names(self, at: int, nid: int) -> Iterator[Dirent]:
+        """What a layer has in a directory.  Raises: Unsupported: it was too much altogether."""
+        for piece in self.readers[at].listing(nid):
+            self.left -= len(piece)
+            if self.left < 0:
+                raise too_many(self.limit)
+            yield from piece
+
+    def _foreign(self, name: bytes, at: int, number: int) -> Dirent:
+        """The entry of a link into a lower layer."""
+        kind = self.readers[at].kind(number)
+        if at == self.base:
+            self.balance[number] += 1
+            return name, number, kind
+        return name, self._copy(at, number, kind), kind
 
     def _take_directory(self, sources: list[Source], source: Source) -> int:
         """The inode of a directory that several layers share, or that the base lacks.

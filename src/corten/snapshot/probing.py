@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from corten.config.limits import MERGE_LIMIT
 from corten.errors import CortenError, Denied, Unsupported, Usage
 from corten.system.durable import write_durably
 
@@ -40,10 +41,16 @@ class _Remembered(msgspec.Struct, frozen=True):
     report: Report
 
 
-def choose(root: Path, forced: str = "", restore: Restore | None = None) -> StackingSnapshotter:
+def choose(
+    root: Path,
+    forced: str = "",
+    restore: Restore | None = None,
+    merge_limit: int = MERGE_LIMIT,
+) -> StackingSnapshotter:
     """The snapshotter for what lies under `root`: the one `forced` by name, else the best.
 
-    `restore` makes the tar of a damaged layer again, where the driver finds none that is whole.
+    `restore` makes the tar of a damaged layer again, where the driver finds none that is whole;
+    `merge_limit`: see `corten.snapshot.merging.merge_indexes`.
 
     What was found is remembered under `root` for this kernel and user, so that
     only the first command has to try.
@@ -52,7 +59,7 @@ def choose(root: Path, forced: str = "", restore: Restore | None = None) -> Stac
     replaces it), or nothing works here; Denied: mounting is not allowed.
     """
     driver = forced or probe(root).driver
-    return _make(root, driver, restore)
+    return _make(root, driver, restore, merge_limit)
 
 
 def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
@@ -75,13 +82,15 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
     return report
 
 
-def _make(root: Path, driver: str, restore: Restore | None = None) -> StackingSnapshotter:
+def _make(
+    root: Path, driver: str, restore: Restore | None = None, merge_limit: int = MERGE_LIMIT
+) -> StackingSnapshotter:
     # Only the driver that is used is imported.
     match driver:
         case "erofs":
             from corten.snapshot.erofs import ErofsSnapshotter, nothing
 
-            return ErofsSnapshotter(root, restore or nothing)
+            return ErofsSnapshotter(root, restore or nothing, merge_limit)
         case "overlay":
             from corten.snapshot.overlay import OverlaySnapshotter
 

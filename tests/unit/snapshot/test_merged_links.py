@@ -30,7 +30,7 @@ def stratum(place: Path, members: Members) -> Stratum:
 
 def merged(place: Path, *layers: Members) -> dict[bytes, tuple[int, int, int]]:
     """Number, type and count of names of everything in a stack, by path."""
-    image = merge_indexes([stratum(place, members) for members in layers]).image
+    image = b"".join(merge_indexes([stratum(place, members) for members in layers]).pieces)
     reader = IndexReader(image)
     found = {}
     todo = [(b"", reader.root)]

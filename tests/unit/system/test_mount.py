@@ -168,7 +168,7 @@ def test_erofs_takes_any_path_and_any_number_of_devices(
         layers.append(Stratum(diff_id, reader, LayerRecord("erofs", data_size=len(data))))
     merged = merge_indexes(layers)
     index = place / "index"
-    index.write_bytes(merged.image)
+    index.write_bytes(b"".join(merged.pieces))
     devices = [f"device={tars[device]}" for device in merged.devices]
     mount_options("erofs", str(index), str(target), ("ro", *devices))
     try:
