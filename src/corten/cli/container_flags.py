@@ -22,19 +22,23 @@ _FLAGS = (
     click.option(
         "--name", default="", metavar="NAME", help="The container's name; one is made up otherwise."
     ),
-    click.option("-i", "--interactive", is_flag=True, help="Give it this command's input."),
+    click.option(
+        "-i", "--interactive", is_flag=True, help="Keep its input open and connected to ours."
+    ),
     click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
     click.option("--rm", "auto_remove", is_flag=True, help="Remove the container when it ends."),
-    _many("-p", "--publish", metavar="[IP:]PORT:PORT", help="Answer at a port of this machine."),
+    _many("-p", "--publish", metavar="[IP:]PORT:PORT", help="Publish a port: here, then its own."),
     click.option("-P", "--publish-all", is_flag=True, help="Publish all ports that are exposed."),
-    _many("-e", "--env", metavar="NAME[=VALUE]", help="A variable; without VALUE as here."),
-    _many("--env-file", "env_files", metavar="FILE", help="Variables, one a line."),
-    _many("-v", "--volume", "volumes", metavar="SRC:DST[:ro]", help="Mount a volume or folder."),
-    _many("--mount", "mounts", metavar="type=…,src=…,dst=…", help="The same, in full words."),
-    _many("--tmpfs", metavar="DST[:OPTIONS]", help="A file system in memory."),
+    _many("-e", "--env", metavar="NAME[=VALUE]", help="Set a variable; without VALUE as here."),
+    _many("--env-file", "env_files", metavar="FILE", help="Set variables, one a line."),
+    _many("-v", "--volume", "volumes", metavar="SRC:DST[:ro]", help="Mount a volume or directory."),
+    _many("--mount", "mounts", metavar="type=…,src=…,dst=…", help="Mount one, in full words."),
+    _many("--tmpfs", metavar="DST[:OPTIONS]", help="Mount a file system in memory."),
     click.option("-w", "--workdir", default="", metavar="DIR", help="Where the command starts."),
     click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="Who it runs as."),
-    click.option("--entrypoint", metavar="PROGRAM", help="Instead of the image's; '' for none."),
+    click.option(
+        "--entrypoint", metavar="PROGRAM", help="What to run instead of the image's; '' for none."
+    ),
     click.option(
         "--network",
         default="bridge",
@@ -42,12 +46,16 @@ _FLAGS = (
         help="bridge (its own, with published ports), host, none, container:NAME.",
     ),
     click.option("-h", "--hostname", default="", metavar="NAME", help="Its host name."),
-    click.option("--read-only", "readonly", is_flag=True, help="Its file system is read-only."),
-    click.option("--privileged", is_flag=True, help="Nearly all that root on this machine may."),
+    click.option("--read-only", "readonly", is_flag=True, help="Make its file system read-only."),
+    click.option(
+        "--privileged", is_flag=True, help="Let it do nearly all that root on this machine may."
+    ),
     _many("--cap-add", metavar="CAPABILITY", help="Give it a capability, or ALL."),
     _many("--cap-drop", metavar="CAPABILITY", help="Take a capability from it, or ALL."),
     _many("-l", "--label", "labels", metavar="NAME=VALUE", help="Note something about it."),
-    click.option("--stop-signal", default="", metavar="SIGNAL", help="Asks it to end."),
+    click.option(
+        "--stop-signal", default="", metavar="SIGNAL", help="What asks it to end, such as SIGINT."
+    ),
     click.option(
         "--stop-timeout",
         cls=Number,
@@ -55,9 +63,11 @@ _FLAGS = (
         default=10,
         show_default=True,
         metavar="SECONDS",
-        help="After so long it is killed.",
+        help="How long it has to end before it is killed.",
     ),
-    click.option("--init", is_flag=True, help="A small init reaps processes and passes signals."),
+    click.option(
+        "--init", is_flag=True, help="Run a small init that reaps processes and passes signals."
+    ),
     click.option(
         "-m",
         "--memory",
@@ -90,7 +100,9 @@ _FLAGS = (
         show_default=True,
         help="When to get the image from its registry.",
     ),
-    click.option("--platform", default="", metavar="OS/ARCH", help="Of a multi-platform image."),
+    click.option(
+        "--platform", default="", metavar="OS/ARCH", help="Which of a multi-platform image."
+    ),
 )
 
 

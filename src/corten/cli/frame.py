@@ -26,6 +26,20 @@ _CREDENTIALS = (
     "credentials are read from ~/.docker/config.json and podman's auth.json: "
     "docker login or podman login writes them"
 )
+_PROCESSES = "corten exec CONTAINER ps"
+_VOLUMES = "-v NAME:DIR makes a volume; corten rm -v removes a container's nameless ones"
+_UNMADE = {
+    "login": _CREDENTIALS,
+    "logout": _CREDENTIALS,
+    "commit": "corten export CONTAINER | corten import - NAME; better is a Dockerfile",
+    "cp": "corten export CONTAINER | tar -x PATH; -v mounts a directory",
+    "network": "run --network takes bridge, host, none and container:NAME",
+    "port": "corten ps shows ports",
+    "stats": _PROCESSES,
+    "top": _PROCESSES,
+    "volume": _VOLUMES,
+}
+"""Docker's commands that people look for, and what does instead."""
 
 
 class Globals(msgspec.Struct):
@@ -252,10 +266,12 @@ class UnknownCommand(click.UsageError):
         from difflib import get_close_matches
 
         path = context.command_path
-        unmade = " yet" if name in ("login", "logout") else ""
-        super().__init__(f"there is no command {name!r} in {path}{unmade}", context)
-        if unmade:
-            self.hint = _CREDENTIALS
+        instead = _UNMADE.get(name, "")
+        super().__init__(
+            f"there is no command {name!r} in {path}{' yet' if instead else ''}", context
+        )
+        if instead:
+            self.hint = instead
             return
         close = get_close_matches(name, list(known), n=3, cutoff=0.6)
         self.hint = f"did you mean {' or '.join(close)}?" if close else f"see {path} --help"

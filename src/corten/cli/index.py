@@ -52,9 +52,9 @@ COMMANDS: Mapping[str, Entry] = {
     "gc": Entry("gc", "Delete content that nothing needs", _SYSTEM),
     "completion": Entry("completion", "Print the completion script of a shell", _SYSTEM),
     "version": Entry("version", "Print the versions of corten and of what it uses", _SYSTEM),
-    "builder": Entry("builder", "Manage builds", _GROUPS),
+    "builder": Entry("builder", "Manage builds: prune", _GROUPS),
     "container": Entry("container", "Manage containers", _GROUPS),
     "image": Entry("image", "Manage images", _GROUPS),
-    "registry": Entry("registry", "Run a registry", _GROUPS),
-    "system": Entry("system", "Look after the store", _GROUPS),
+    "registry": Entry("registry", "Run a registry: serve", _GROUPS),
+    "system": Entry("system", "Look after the store: check, df, prune", _GROUPS),
 }

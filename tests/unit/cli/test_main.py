@@ -197,3 +197,14 @@ def test_a_build_without_a_context_says_how_this_directory_is_written() -> None:
         "corten: missing argument 'DIR'",
         "hint: name the context; for this directory that is a dot: corten build .",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("cp", "export"), ("top", "exec"), ("volume", "-v NAME:DIR")]
+)
+def test_a_command_of_dockers_that_is_missing_says_what_does_instead(
+    name: str, instead: str
+) -> None:
+    first, second = corten(name, "x").stderr.splitlines()
+    assert first == f"corten: there is no command {name!r} in corten yet"
+    assert instead in second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from corten.cli.frame import command as define
 from corten.cli.frame import echo, host, reporting
 from corten.cli.params import ContextFolder, pairs
 
+_INPUT = "-"
+
 
 @define(
     "build",
@@ -18,11 +21,19 @@ from corten.cli.params import ContextFolder, pairs
 corten build -t example/hello .
 corten build -f docker/Dockerfile.dev --target test --build-arg VERSION=1.2 .
 corten build --no-cache --pull -t example/hello:v2 .
+corten build - < Dockerfile                               without a context
 id=$(corten build -q .)
 """,
 )
 @click.argument("context", metavar="DIR", type=ContextFolder(path_type=Path))
-@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name the image.")
+@click.option(
+    "-t",
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME[:TAG]",
+    help="Name the image; may be given more than once.",
+)
 @click.option(
     "-f",
     "--file",
@@ -30,11 +41,15 @@ id=$(corten build -q .)
     type=click.Path(),
     default="",
     metavar="FILE",
-    help="[default: DIR/Dockerfile]",
+    help="The Dockerfile; - is standard input.  [default: DIR/Dockerfile]",
 )
 @click.option("--target", default="", metavar="STAGE", help="Build up to this stage.")
 @click.option(
-    "--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set an ARG."
+    "--build-arg",
+    "build_args",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="Set an ARG; without VALUE as here.",
 )
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Add a label.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
@@ -45,7 +60,7 @@ id=$(corten build -q .)
     type=click.Choice(["host", "none", "default"]),
     default="host",
     show_default=True,
-    help="What RUN may reach; default is the same as host.",
+    help="What RUN may reach; default means host.",
 )
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output."
@@ -58,18 +73,26 @@ def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
 
     DIR is the context: the files that COPY and ADD may take, without those that its
     .dockerignore names.  Stages that do not need each other are built at the same time;
-    what did not change since an earlier build is taken from the cache.
+    what did not change since an earlier build is taken from the cache.  If DIR is -, the
+    Dockerfile comes from standard input and there are no files to take.
 
     Progress goes to standard error, the result to standard output.  With --progress=json the
     last event's detail is the image's ID.
     """
+    from tempfile import TemporaryDirectory
+
     from corten.engine.build import BuildOptions, build
 
     flags["build_args"] = _arguments(flags["build_args"])
     flags["labels"] = dict(pairs(flags["labels"], "--label"))
-    options = BuildOptions(**flags)
-    with reporting(quiet) as job:
-        result = build(host(), options, job)
+    with ExitStack() as stack:
+        if str(flags["context"]) == _INPUT:
+            flags["context"] = Path(stack.enter_context(TemporaryDirectory(prefix="corten-")))
+            flags["dockerfile"] = flags["dockerfile"] or _INPUT
+        if flags["dockerfile"] == _INPUT:
+            flags["dockerfile"] = "/dev/stdin"
+        options = BuildOptions(**flags)
+        result = build(host(), options, stack.enter_context(reporting(quiet)))
     if iidfile is not None:
         iidfile.write_text(result.image_id)
     if quiet:

@@ -6,6 +6,6 @@ from corten.cli.frame import Entry, group
 
 command = group(
     "registry",
-    "Run a registry.",
+    "Run a registry: serve.",
     {"serve": Entry("registry_serve", "Serve a registry: one process, files and SQLite")},
 )

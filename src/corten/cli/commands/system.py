@@ -6,17 +6,12 @@ from corten.cli.frame import Entry, group
 
 command = group(
     "system",
-    "Look after the store.",
+    "Look after the store: check, df, prune.",
     {
         "check": Entry("system_check", "Verify all that is kept, and mend what can be mended"),
-        "df": Entry(
-            "system_df", "Show how much room images, containers, volumes and the build cache take"
-        ),
+        "df": Entry("system_df", "Show what takes how much room on the disk"),
         "gc": Entry("gc", "Delete content that nothing needs"),
         "info": Entry("info", "Show what this installation uses, and why"),
-        "prune": Entry(
-            "system_prune",
-            "Remove stopped containers, images without a name, and what nothing needs",
-        ),
+        "prune": Entry("system_prune", "Remove what is not in use"),
     },
 )

@@ -21,9 +21,10 @@ _TITLES = {
 @define("df", examples="corten system df")
 @click.option("--format", "form", default="", metavar="TEMPLATE", help="json or a template.")
 def command(form: str) -> None:
-    """Show how much room images, containers, volumes and the build cache take.
+    """Show what takes how much room on the disk.
 
-    SIZE is what lies on the disk, each file once; what images share with the build cache
+    SIZE is what lies there, each file once: of a pulled layer that is its compressed blob, its
+    tar and a small index.  What images share with the build cache
     counts as the images'.  RECLAIMABLE is what no container needs: `corten system prune -a`
     and `corten builder prune` delete it.  Damaged is what `corten system check --repair` moved to
     the directory damaged under the root: yours to look at or delete.

@@ -16,7 +16,10 @@ from corten.errors import Usage
 @click.option("-a", "--all", "everything", is_flag=True, help="All images that no container uses.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 def command(everything: bool, force: bool) -> None:
-    """Remove stopped containers, images without a name, and what nothing needs."""
+    """Remove what is not in use.
+
+    That is stopped containers, images without a name, and content that nothing needs.
+    """
     from corten.engine.pruning import prune
 
     if not force and not _agreed(everything):
