@@ -129,8 +129,7 @@ class TarWriter:
 
     def _put(self, *pieces: bytes) -> None:
         self._pieces += pieces
-        for piece in pieces:
-            self._pending += len(piece)
+        self._pending += sum(map(len, pieces))
         if self._pending >= PIECE:
             self._flush()
 
@@ -169,21 +168,22 @@ class TarWriter:
                 name = name[:100]
             else:
                 prefix, name = split
-        link = entry.linkname
+        link, uid, gid = entry.linkname, entry.uid, entry.gid
         if len(link) > 100:
             records.append((b"linkpath", link))
         if size > _OCTAL_11:
             records.append((b"size", b"%d" % size))
-        if entry.uid > _OCTAL_7:
-            records.append((b"uid", b"%d" % entry.uid))
-        if entry.gid > _OCTAL_7:
-            records.append((b"gid", b"%d" % entry.gid))
+        if uid > _OCTAL_7:
+            records.append((b"uid", b"%d" % uid))
+        if gid > _OCTAL_7:
+            records.append((b"gid", b"%d" % gid))
         seconds, fraction = divmod(entry.mtime_ns, 1_000_000_000)
         if fraction or not 0 <= seconds <= _OCTAL_11:
             records.append((b"mtime", _decimal(entry.mtime_ns)))
             seconds = min(max(seconds, 0), _OCTAL_11)
-        for key, value in entry.xattrs.items():
-            records += _attribute(key, value)
+        if entry.xattrs:
+            for key, value in entry.xattrs.items():
+                records += _attribute(key, value)
         block = self._block(entry, name, prefix, seconds)
         if not records:
             return block
@@ -207,10 +207,13 @@ class TarWriter:
                 self._owners.clear()
             owner = self._owners[who] = _owner(*who)
         # The usual ends of a header, behind the checksum, differ in one byte only.
-        usual = not (prefix or entry.linkname or entry.major or entry.minor)
-        end, total = _ENDS[entry.kind] if usual else _end(entry, prefix)
+        if prefix or entry.linkname or entry.major or entry.minor:
+            end, total = _end(entry, prefix)
+        else:
+            end, total = _ENDS[entry.kind]
         start = b"%b%b%011o\0%b" % (name.ljust(100, b"\0"), owner, size, times)
-        return b"%b%06o\0 %b" % (start, _sum(start) + total, end)
+        # As `_sum` does it, without the call.
+        return b"%b%06o\0 %b" % (start, (adler32(start) - 1 & 0xFFFF) + total, end)
 
     def _extension(self, body: bytes) -> bytes:
         """A pax header with `body`.  Its header says nothing but its size; few sizes occur."""
@@ -237,13 +240,14 @@ def _end(entry: Entry, prefix: bytes) -> tuple[bytes, int]:
     if entry.kind in ("char", "block"):
         devices = b"%07o\0%07o\0" % (entry.major, entry.minor)
     end = _pack_end(_FLAGS[entry.kind], entry.linkname[:100], _MAGIC, devices, prefix)
-    return end, sum(end) + _BLANK
+    # In two parts: see `_sum`.
+    return end, _sum(end[:178]) + _sum(end[178:]) + _BLANK
 
 
-def _sum(start: bytes) -> int:
-    """The sum of a header's first 148 bytes."""
-    # The low half of Adler-32 is one plus the sum, modulo 65521, and 148 bytes stay below that.
-    return (adler32(start) - 1) & 0xFFFF
+def _sum(part: bytes) -> int:
+    """The sum of at most 256 bytes of a header."""
+    # The low half of Adler-32 is one plus the sum, modulo 65521, which so few stay below.
+    return (adler32(part) - 1) & 0xFFFF
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from corten.builder.hashes import Learnt, Stamp
 from corten.content.database import connect, transaction, translated, version_of, writing
 from corten.oci.digest import Digest
 
@@ -41,15 +42,6 @@ class Saved(NamedTuple):
 
     layer: Digest | None
     created: int
-
-
-class Stamp(NamedTuple):
-    """What stat(2) says of a file; while it is the same, so is the content."""
-
-    size: int
-    mtime: int
-    ctime: int
-    inode: int
 
 
 class Download(NamedTuple):
@@ -112,7 +104,7 @@ class BuildCache:
             rows: Iterator[tuple[bytes, int, int, int, int, bytes]] = db.execute(query, (context,))
             return {row[0]: (Stamp(*row[1:5]), row[5]) for row in rows}
 
-    def stamp(self, context: str, rows: Sequence[tuple[bytes, Stamp, bytes]]) -> None:
+    def stamp(self, context: str, rows: Sequence[Learnt]) -> None:
         """Remember digests of a context's files."""
         values = ((context, path, *stamp, digest) for path, stamp, digest in rows)
         with self._changing() as db:

@@ -5,37 +5,38 @@ Spec: Dockerfile reference, "COPY" and "ADD", sections "Source" and "Destination
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from corten.archive.entry import NO_XATTRS, Entry, Kind
-from corten.builder.archives import NewFile, Room, is_archive, unpack
-from corten.builder.cache import BuildCache
+from corten.archive.entry import Entry, Kind
 from corten.builder.graph import Copy
-from corten.builder.hashes import FileHashes, hash_file
+from corten.builder.hashes import Hashes, hash_file
+from corten.builder.items import ItemCopier, Manner
 from corten.builder.layers import LayerWriter, Owner, find_owner
-from corten.builder.tree import Found, Tree, encoded
+from corten.builder.notes import Notes
+from corten.builder.tree import Found, Tree
 from corten.builder.walk import Item, single, walk
 from corten.config.limits import layer_limit
-from corten.errors import Conflict, Invalid, NotFound
+from corten.errors import Invalid, NotFound
 from corten.events.job import Job
 
-_SMALL = 1024 * 1024
-_NOTES = 256
+if TYPE_CHECKING:
+    from corten.builder.archives import NewFile
+    from corten.builder.cache import BuildCache
+
 _SECOND = 1_000_000_000
-_KINDS: Mapping[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFIFO: "fifo",
-}
+
+
+class Means(NamedTuple):
+    """What ADD of URLs and archives works with: what is known of URLs, and temporary files."""
+
+    cache: BuildCache
+    new_file: NewFile
+    environ: Mapping[str, str]
 
 
 class Sources(NamedTuple):
@@ -43,36 +44,46 @@ class Sources(NamedTuple):
 
     ``keep_owner``: owners and attributes are part of what is copied (a stage or
     image; the context's are not).  ``hashes`` remembers digests, for the context.
+    Without ``means`` there are no URLs and archives.
     """
 
     tree: Tree
     keep_owner: bool
-    hashes: FileHashes | None
-    cache: BuildCache
-    new_file: NewFile
-    environ: Mapping[str, str]
+    hashes: Hashes | None
+    means: Means | None
+
+
+class Copied(NamedTuple):
+    """What became of a copy: the digest of what it took, and the layer's newest time and entries."""
+
+    digest: str
+    newest: int
+    entries: int
 
 
 def content_digest(op: Copy, sources: Sources, job: Job) -> str:
     """The digest of all that the copy would take: names, kinds, modes, content; not times.
 
-    Raises: as :func:`write_copy`.
+    Raises: as :func:`write_layer`.
     """
     copying = _Copying(op, sources, job)
     copying.sources(None)
     return copying.digest()
 
 
-def write_copy(op: Copy, sources: Sources, layer: LayerWriter, below: Tree | None, job: Job) -> str:
-    """Put what the copy takes into `layer`; returns the digest of exactly that.
+def write_layer(
+    op: Copy, sources: Sources, write: Callable[[bytes], object], below: Tree | None, job: Job
+) -> Copied:
+    """Write what the copy takes as a layer's tar, which is to lie on `below`.
 
-    Raises: NotFound: a source is not there; Invalid: it cannot be copied to
-    where it should; Conflict: a file changed while it was read.
+    Raises: NotFound: a source is not there; Invalid: it cannot be copied to where it
+    should; Conflict: a file changed while it was read; Denied: it may not be read.
     """
-    layer.owner = find_owner(op.chown, below)
+    layer = LayerWriter(write, below, find_owner(op.chown, below), op.time)
     copying = _Copying(op, sources, job)
     copying.sources(layer)
-    return copying.digest()
+    layer.finish()
+    return Copied(copying.digest(), layer.newest, layer.count)
 
 
 class _Copying:
@@ -82,34 +93,15 @@ class _Copying:
         self.op = op
         self.given = sources
         self.job = job
-        self.hasher = hashlib.sha256(usedforsecurity=False)
-        self.notes: list[bytes] = []
+        self.notes = Notes()
+        self.items = ItemCopier(Manner(op, sources.keep_owner, sources.hashes), self.notes, job)
         self.mode = int(op.chmod, 8) if op.chmod else None
-        self.links: dict[tuple[int, int], tuple[str, str]] = {}
         self.base = ""
         self.into = False
 
     def digest(self) -> str:
-        self.settle()
-        return self.hasher.hexdigest()
-
-    def note(self, *fields: str | bytes | int) -> None:
-        # Lengths keep neighbouring fields apart, whatever bytes a name has.
-        notes = self.notes
-        for field in fields:
-            if isinstance(field, str):
-                raw = encoded(field)
-            else:
-                raw = field if isinstance(field, bytes) else b"%d" % field
-            notes.append(b"%d:%b" % (len(raw), raw))
-        if len(notes) > _NOTES:
-            self.settle()
-
-    def settle(self) -> None:
-        """Hash what was noted, many notes at once: there are several for each file."""
-        self.job.check()
-        self.hasher.update(b"".join(self.notes))
-        self.notes.clear()
+        self.items.settle()
+        return self.notes.hexdigest()
 
     def sources(self, layer: LayerWriter | None) -> None:
         op = self.op
@@ -121,7 +113,7 @@ class _Copying:
         for inline in op.inline:
             self.inline(layer, inline.name, inline.content.encode())
         for number, (source, matches) in enumerate(chosen):
-            self.note("source", number)
+            self.notes.add("source", number)
             if "://" in source:
                 self.url(layer, source)
             for found in matches:
@@ -169,10 +161,10 @@ class _Copying:
     def url(self, layer: LayerWriter | None, url: str) -> None:
         from corten.builder import downloads
 
-        given = self.given
-        arguments = (url, given.cache, given.new_file, given.environ, self.job)
+        means = self.means()
+        arguments = (url, means.cache, means.new_file, means.environ, self.job)
         fetched = downloads.look(*arguments) if layer is None else downloads.fetch(*arguments)
-        self.note("url", url, fetched.digest)
+        self.notes.add("url", url, fetched.digest)
         if fetched.file is None:
             return
         with fetched.file as file:
@@ -183,6 +175,11 @@ class _Copying:
             entry = self.entry(place, "file", mode, layer.owner, fetched.modified)
             size = os.fstat(file.fileno()).st_size
             layer.put(_sized(entry, size), file.fileno() if size else b"")
+
+    def means(self) -> Means:
+        if self.given.means is None:
+            raise ValueError("this copy has URLs or archives, and nothing to take them with")
+        return self.given.means
 
     def entry(self, path: str, kind: Kind, mode: int, owner: Owner, seconds: int) -> Entry:
         return Entry(
@@ -197,13 +194,13 @@ class _Copying:
     def found(self, layer: LayerWriter | None, found: Found) -> None:
         tree = self.given.tree
         if stat.S_ISDIR(found.state.st_mode):
-            self.note("directory")
-            self.tree(layer, walk(tree, found.path))
+            self.notes.add("directory")
+            self.items.tree(layer, walk(tree, found.path), self.base)
             return
         for item in single(tree, found):
             if self.op.add and not self.op.from_input and self.archive(layer, item):
                 continue
-            self.item(layer, item, self.place(found.name))
+            self.items.item(layer, item, self.place(found.name))
 
     def archive(self, layer: LayerWriter | None, item: Item) -> bool:
         """Unpack the item if it is an archive."""
@@ -212,157 +209,25 @@ class _Copying:
         if layer is None:
             # Whether it is one follows from its content, which is noted like any file's.
             return False
+        from corten.builder.archives import Room, is_archive, unpack
+
         fd = item.open()
         try:
             if not is_archive(fd):
                 return False
             if layer.below(self.base) == "other":
                 raise Invalid(f"cannot unpack {item.source}: {self.op.destination} is a file")
-            self.note("file", item.path, item.state.st_mode & 0o7777, hash_file(fd))
+            self.notes.add("file", item.path, item.state.st_mode & 0o7777, hash_file(fd))
             layer.directory(self.base)
             owner = layer.owner if self.op.chown else None
-            room = Room(self.given.new_file, layer_limit(self.given.environ))
+            means = self.means()
+            room = Room(means.new_file, layer_limit(means.environ))
             unpack(fd, self.base, layer, owner, room, self.job)
             layer.newest = max(layer.newest, int(item.state.st_mtime))
             return True
         finally:
             os.close(fd)
 
-    def tree(self, layer: LayerWriter | None, items: Iterator[Item]) -> None:
-        places = {"": self.base}
-        if layer is not None:
-            layer.directory(self.base)
-        for item in items:
-            parent, _, name = item.path.rpartition("/")
-            place = ""
-            if layer is not None:
-                place = f"{places[parent]}/{name}".lstrip("/")
-                if item.is_directory:
-                    # A link to a directory below (as /lib often is) is copied through.
-                    through = layer.directory_link(place)
-                    places[item.path] = through if through is not None else place
-                    if through is not None:
-                        self.item(None, item, place)
-                        continue
-            self.item(layer, item, place)
-
-    def item(self, layer: LayerWriter | None, item: Item, place: str) -> None:
-        """Note one thing, and put it into the layer."""
-        state = item.state
-        kind = _KINDS.get(stat.S_IFMT(state.st_mode))
-        if kind is None:
-            raise Invalid(f"{item.source} is a socket, which cannot be copied")
-        keep = self.given.keep_owner
-        mode = state.st_mode & 0o7777
-        self.note(kind, item.path, mode)
-        xattrs: Mapping[str, bytes] = NO_XATTRS
-        if keep:
-            if kind in ("file", "directory"):
-                xattrs = item.attributes() or NO_XATTRS
-            self.note(
-                state.st_uid, state.st_gid, *(part for pair in xattrs.items() for part in pair)
-            )
-        entry = None
-        if layer is not None:
-            owner = layer.owner
-            if keep and not self.op.chown:
-                owner = Owner(state.st_uid, state.st_gid)
-            if kind == "symlink":
-                mode = 0o777
-            elif self.mode is not None:
-                mode = self.mode
-            entry = Entry(
-                encoded(place),
-                kind,
-                mode,
-                owner.uid,
-                owner.gid,
-                state.st_size if kind == "file" else 0,
-                state.st_mtime_ns // _SECOND * _SECOND,
-                xattrs=xattrs,
-            )
-        if kind == "file":
-            self.file(layer, item, entry)
-        elif kind == "symlink":
-            target = item.link()
-            self.note(target)
-            self.put(layer, entry, linkname=encoded(target))
-        elif kind in ("char", "block"):
-            major, minor = os.major(state.st_rdev), os.minor(state.st_rdev)
-            self.note(major, minor)
-            self.put(layer, entry, major=major, minor=minor)
-        elif layer is not None and entry is not None:
-            layer.put(entry)
-
-    def put(self, layer: LayerWriter | None, entry: Entry | None, **more: object) -> None:
-        if layer is not None and entry is not None:
-            layer.put(_changed(entry, **more))
-
-    def file(self, layer: LayerWriter | None, item: Item, entry: Entry | None) -> None:
-        state = item.state
-        if state.st_nlink > 1:
-            place = os.fsdecode(entry.name) if entry is not None else ""
-            first = self.links.setdefault((state.st_dev, state.st_ino), (item.source, place))
-            if first[0] != item.source:
-                self.note("link", first[0])
-                linkname = os.fsencode(first[1])
-                # With the file's metadata: engines give it to the file once more.
-                self.put(layer, entry, kind="link", size=0, linkname=linkname)
-                return
-        hashes = self.given.hashes
-        if layer is None and hashes is not None:
-            known = hashes.find(item.source, state)
-            if known is not None:
-                self.note(known)
-                return
-        fd = item.open()
-        try:
-            self.note(self.read(layer, item, entry, fd))
-        finally:
-            os.close(fd)
-
-    def read(self, layer: LayerWriter | None, item: Item, entry: Entry | None, fd: int) -> bytes:
-        """Read a file once or twice: hash it, and write it.  Returns its SHA-256."""
-        state, size = item.state, item.state.st_size
-        if layer is None or entry is None:
-            digest = hash_file(fd)
-        elif size <= _SMALL:
-            data = _all(fd, size)
-            if len(data) < size:  # it shrank; files of /sys always do that
-                raise Conflict(
-                    f"{item.source} holds {len(data)} bytes, its size is {size}", hint="build again"
-                )
-            digest = hashlib.sha256(data, usedforsecurity=False).digest()
-            layer.put(entry, data)
-        else:
-            digest = hash_file(fd)
-            layer.put(entry, fd)
-        # What was read must be what was listed, from the first look at it to the last.
-        after = os.fstat(fd)
-        if (
-            after.st_mtime_ns != state.st_mtime_ns
-            or after.st_size != size
-            or after.st_mode != state.st_mode
-        ):
-            raise Conflict(f"{item.source} changed while it was read", hint="build again")
-        if self.given.hashes is not None:
-            self.given.hashes.keep(item.source, after, digest)
-        return digest
-
-
-def _all(fd: int, size: int) -> bytes:
-    data = os.read(fd, size) if size else b""
-    while len(data) < size:
-        piece = os.read(fd, size - len(data))
-        if not piece:
-            break
-        data += piece
-    return data
-
 
 def _sized(entry: Entry, size: int) -> Entry:
-    return _changed(entry, size=size)
-
-
-def _changed(entry: Entry, **fields: object) -> Entry:
-    return msgspec.structs.replace(entry, **fields)
+    return msgspec.structs.replace(entry, size=size)

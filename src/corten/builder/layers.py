@@ -18,11 +18,11 @@ import msgspec
 
 from corten.archive.entry import Entry
 from corten.archive.tar_writer import TarWriter
-from corten.builder.tree import Tree
+from corten.builder.tree import Tree, encoded
 from corten.errors import Invalid
 from corten.runtime.users import resolve_user
 
-_WHITEOUT = ".wh."
+_WHITEOUT = b".wh."
 _SECOND = 1_000_000_000
 _NUMERIC = re.compile(r"\d+(?::\d+)?", re.ASCII)
 
@@ -61,9 +61,11 @@ class LayerWriter:
         self.time = time
         self.newest = 0
         self.count = 0
-        self._made: dict[str, bool] = {"": True}
-        self._fresh: set[str] = set()
-        self._named: set[str] = {""}
+        # By their bytes, as tar has them: whether it is a directory, which of these are not
+        # below, and which have an entry.
+        self._made: dict[bytes, bool] = {b"": True}
+        self._fresh: set[bytes] = set()
+        self._named: set[bytes] = {b""}
 
     def resolve(self, path: str) -> str:
         """The path that `path` leads to below, links followed; what is missing stays."""
@@ -73,10 +75,10 @@ class LayerWriter:
 
     def below(self, path: str) -> Below:
         """What is at `path` (without links in its parents), in this layer or below it."""
-        if path in self._made:
-            return "directory" if self._made[path] else "other"
-        parent = path.rpartition("/")[0]
-        if self._below is None or parent in self._fresh:
+        name = encoded(path)
+        if name in self._made:
+            return "directory" if self._made[name] else "other"
+        if self._below is None or name.rpartition(b"/")[0] in self._fresh:
             return ""
         state = self._below.state(path)
         if state is None:
@@ -85,9 +87,10 @@ class LayerWriter:
 
     def directory_link(self, path: str) -> str | None:
         """The directory that a link below at `path` leads to; None: it is no such link."""
-        if self._below is None or path in self._made:
+        if self._below is None:
             return None
-        if path.rpartition("/")[0] in self._fresh:
+        name = encoded(path)
+        if name in self._made or name.rpartition(b"/")[0] in self._fresh:
             return None
         state = self._below.state(path)
         if state is None or not stat.S_ISLNK(state.st_mode):
@@ -100,7 +103,7 @@ class LayerWriter:
         """Make the directories above `path` that are missing.  Raises: Invalid: one is a file."""
         missing = []
         parent = path.rpartition("/")[0]
-        while parent and parent not in self._made:
+        while parent and encoded(parent) not in self._made:
             missing.append(parent)
             parent = parent.rpartition("/")[0]
         for each in reversed(missing):
@@ -119,7 +122,7 @@ class LayerWriter:
         if there == "":
             self.put(
                 Entry(
-                    name=os.fsencode(path),
+                    name=encoded(path),
                     kind="directory",
                     mode=0o755,
                     uid=self.owner.uid,
@@ -128,7 +131,7 @@ class LayerWriter:
                 ),
                 made_up=True,
             )
-        self._made[path] = True
+        self._made[encoded(path)] = True
 
     def put(self, entry: Entry, data: bytes | int | None = None, *, made_up: bool = False) -> None:
         """Add an entry, whose parents are made first.
@@ -136,60 +139,77 @@ class LayerWriter:
         Raises: Invalid: its name is one that layers keep for deletions, or it
         would put a file where a directory is, or the other way round.
         """
-        path = os.fsdecode(entry.name)
-        if _WHITEOUT in path and any(part.startswith(_WHITEOUT) for part in path.split("/")):
-            raise Invalid(
-                f"{path!r} cannot be put in a layer: names beginning with {_WHITEOUT} mean deletions"
-            )
-        self.parents(path)
+        name = entry.name
+        if _WHITEOUT in name:
+            _check_parts(name)
         is_directory = entry.kind == "directory"
+        # Where the parent is new, nothing below can be in it: the usual case in a tree.
+        if name in self._made or name.rpartition(b"/")[0] not in self._fresh:
+            self._settle(name, is_directory)
+        elif is_directory:
+            self._fresh.add(name)
+            self._named.add(name)
+        self._made[name] = is_directory
+        seconds, fraction = divmod(entry.mtime_ns, _SECOND)
+        if fraction:
+            entry = msgspec.structs.replace(entry, mtime_ns=seconds * _SECOND)
+        self._tar.add(entry, data)
+        self.count += 1
+        if seconds > self.newest and not made_up:
+            self.newest = seconds
+
+    def _settle(self, name: bytes, is_directory: bool) -> None:
+        """Whether something may come to `name`, and what must come before it."""
+        path = os.fsdecode(name)
+        self.parents(path)
         there = self.below(path)
         if there == "directory" and not is_directory:
             raise Invalid(f"/{path} is a directory, which a file cannot take the place of")
         if there == "other" and is_directory:
             raise Invalid(f"/{path} is in the way: it is not a directory")
-        parent = path.rpartition("/")[0]
+        parent = name.rpartition(b"/")[0]
         if parent not in self._named:
             self._repeat(parent)
         if is_directory:
-            self._named.add(path)
+            self._named.add(name)
             if there == "":
-                self._fresh.add(path)
-        self._made[path] = is_directory
-        seconds = entry.mtime_ns // _SECOND
-        if entry.mtime_ns % _SECOND:
-            entry = msgspec.structs.replace(entry, mtime_ns=seconds * _SECOND)
-        self._tar.add(entry, data)
-        self.count += 1
-        if not made_up:
-            self.newest = max(self.newest, seconds)
+                self._fresh.add(name)
 
-    def _repeat(self, path: str) -> None:
-        """Name the directories that lead to `path`, this one too, as they are below."""
+    def _repeat(self, name: bytes) -> None:
+        """Name the directories that lead to `name`, this one too, as they are below."""
         unnamed = []
-        while path not in self._named:
-            unnamed.append(path)
-            path = path.rpartition("/")[0]
+        while name not in self._named:
+            unnamed.append(name)
+            name = name.rpartition(b"/")[0]
         for each in reversed(unnamed):
             self._named.add(each)
-            state = self._below.state(each) if self._below is not None else None
+            path = os.fsdecode(each)
+            state = self._below.state(path) if self._below is not None else None
             if self._below is None or state is None:
                 continue  # it went away below: a view of layers does not change
             self._tar.add(
                 Entry(
-                    name=os.fsencode(each),
+                    name=each,
                     kind="directory",
                     mode=stat.S_IMODE(state.st_mode),
                     uid=state.st_uid,
                     gid=state.st_gid,
                     mtime_ns=state.st_mtime_ns,
-                    xattrs=self._below.attributes(each),
+                    xattrs=self._below.attributes(path),
                 )
             )
 
     def finish(self) -> None:
         """Write the end of the tar."""
         self._tar.finish()
+
+
+def _check_parts(name: bytes) -> None:
+    if any(part.startswith(_WHITEOUT) for part in name.split(b"/")):
+        raise Invalid(
+            f"{os.fsdecode(name)!r} cannot be put in a layer: "
+            f"names beginning with {_WHITEOUT.decode()} mean deletions"
+        )
 
 
 def find_owner(text: str, below: Tree | None) -> Owner:

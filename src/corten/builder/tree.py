@@ -20,12 +20,12 @@ from corten.runtime.users import open_in_root
 from corten.system.xattr import layer_attributes, read_xattrs
 
 _LINKS = 40
-_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+ENCODING, SURROGATES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def encoded(name: str) -> bytes:
     """As `os.fsencode` does it, in a third of the time: it is asked for several times a file."""
-    return name.encode(_ENCODING, _ERRORS)
+    return name.encode(ENCODING, SURROGATES)
 
 
 class Found(NamedTuple):

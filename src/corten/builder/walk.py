@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
 from operator import attrgetter
-from typing import NamedTuple
+
+import msgspec
 
 from corten.builder.tree import Found, Tree
-from corten.errors import Invalid
+from corten.errors import Conflict, CortenError, Denied, Invalid
 
 _DEPTH = 256
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ESTALE)
 _name = attrgetter("name")
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """Something found.  ``fd`` is its directory, open only until the next item is asked for.
 
     ``path`` is relative to where the walk began, ``source`` to the tree's root.
@@ -33,13 +37,18 @@ class Item(NamedTuple):
         return stat.S_ISDIR(self.state.st_mode)
 
     def open(self) -> int:
-        """A descriptor of a file.  Raises: OSError: also where it became a link."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.open(self.name, flags, dir_fd=self.fd)
+        """A descriptor of a file.  Raises: as `unreadable`: also where it became a link."""
+        try:
+            return os.open(self.name, _READ, dir_fd=self.fd)
+        except OSError as error:
+            raise unreadable(self.source, error) from None
 
     def link(self) -> str:
-        """Where a symbolic link points."""
-        return os.readlink(self.name, dir_fd=self.fd)
+        """Where a symbolic link points.  Raises: as `unreadable`."""
+        try:
+            return os.readlink(self.name, dir_fd=self.fd)
+        except OSError as error:
+            raise unreadable(self.source, error) from None
 
     def attributes(self) -> dict[str, bytes]:
         """Extended attributes that belong to the file: capabilities, and the user's own."""
@@ -53,6 +62,18 @@ class Item(NamedTuple):
             }
         except OSError:
             return {}
+
+
+def unreadable(source: str, error: OSError) -> CortenError:
+    """What to raise for a source that was listed and cannot be read.
+
+    Conflict: it is gone or something else by now; Denied; Invalid: any other reason.
+    """
+    if error.errno in _CHANGED:
+        return Conflict(f"{source} changed while it was copied", hint="build again")
+    if isinstance(error, PermissionError):
+        return Denied(f"{source} cannot be read: {error.strerror}")
+    return Invalid(f"{source} cannot be read: {error.strerror}")
 
 
 def single(tree: Tree, found: Found) -> Generator[Item, None, None]:
@@ -69,9 +90,11 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
     """Everything under the directory `root`, parents first, names in order of bytes.
 
     A directory that is left out shows all the same where something in it is not.
-    Raises: Invalid: directories nested too deeply.
+    Raises: Invalid: directories nested too deeply; as `unreadable`.
     """
     open_fds: list[int] = []
+    ignore = tree.ignore
+    skipped = False
     try:
         open_fds.append(tree.open(root, os.O_RDONLY | os.O_DIRECTORY))
         stack = [_entries(open_fds[-1])]
@@ -87,29 +110,68 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
                 continue
             path = f"{prefixes[-1]}{entry.name}"
             source = f"{root}/{path}" if root else path
-            item = Item(path, source, entry.name, open_fds[-1], entry.stat(follow_symlinks=False))
-            left_out = tree.ignore is not None and tree.ignore.matches(source)
+            try:
+                state = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                raise unreadable(source, error) from None
+            item = Item(path, source, entry.name, open_fds[-1], state)
+            left_out = ignore is not None and ignore.matches(source)
             if not left_out:
-                # A parent that is left out itself is needed now.
-                for parents in waiting:
-                    yield from parents
-                    parents.clear()
+                if skipped:
+                    # A parent that is left out itself is needed now.
+                    for parents in waiting:
+                        yield from parents
+                        parents.clear()
+                    skipped = False
                 yield item
             elif not item.is_directory or not tree.may_keep_below(source):
                 continue
-            if item.is_directory:
+            if stat.S_ISDIR(state.st_mode):
                 if len(stack) >= _DEPTH:
                     raise Invalid(f"{source[:80]}… is nested more than {_DEPTH} directories deep")
-                fd = os.open(
-                    entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=item.fd
-                )
-                open_fds.append(fd)
-                stack.append(_entries(fd))
+                try:
+                    open_fds.append(os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=item.fd))
+                except OSError as error:
+                    raise unreadable(source, error) from None
+                stack.append(_entries(open_fds[-1]))
                 prefixes.append(f"{path}/")
                 waiting.append([item] if left_out else [])
+                skipped = skipped or left_out
     finally:
         for fd in open_fds:
             os.close(fd)
+
+
+def count_names(tree: Tree, root: str, limit: int) -> int:
+    """About how many names are under the directory `root`, quickly: `limit` if there are more."""
+    try:
+        fd = tree.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return 0  # a walk tells why
+    try:
+        return limit - _left(tree, fd, f"{root}/" if root else "", limit, _DEPTH)
+    finally:
+        os.close(fd)
+
+
+def _left(tree: Tree, fd: int, prefix: str, limit: int, depth: int) -> int:
+    """What is left of `limit` when the names in a directory are counted, and all below them."""
+    with os.scandir(fd) as entries:
+        found = list(entries)
+    limit -= len(found)
+    for entry in found:
+        if limit <= 0 or not depth:
+            break
+        if entry.is_dir(follow_symlinks=False) and not tree.left_out(prefix + entry.name):
+            try:
+                below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=fd)
+            except OSError:
+                continue
+            try:
+                limit = _left(tree, below, f"{prefix}{entry.name}/", limit, depth - 1)
+            finally:
+                os.close(below)
+    return max(limit, 0)
 
 
 def _entries(fd: int) -> Iterator[os.DirEntry[str]]:

@@ -169,7 +169,7 @@ class ImageWorker:
 
     @contextmanager
     def _sources(self, step: Step, op: Copy, inputs: Sequence[Result]) -> Iterator[Sources]:
-        from corten.builder.copying import Sources
+        from corten.builder.copying import Means, Sources
 
         setting = self._setting
         view: AbstractContextManager[Tree]
@@ -181,9 +181,8 @@ class ImageWorker:
             view = setting.context.tree()
         hashes = None if op.from_input else self._hashes
         with view as tree:
-            yield Sources(
-                tree, op.from_input, hashes, self._cache, self._temporary, setting.environ
-            )
+            means = Means(self._cache, self._temporary, setting.environ)
+            yield Sources(tree, op.from_input, hashes, means)
 
     @contextmanager
     def _below(self, layers: tuple[Digest, ...]) -> Iterator[Tree | None]:
@@ -204,18 +203,16 @@ class ImageWorker:
     def _copy(
         self, step: Step, op: Copy, inputs: Sequence[Result], job: Job
     ) -> tuple[Digest | None, int]:
-        from corten.builder.copying import write_copy
-        from corten.builder.layers import LayerWriter
+        from corten.builder.copy_apart import copy_layer
 
         with (
             self._sources(step, op, inputs) as sources,
             self._below(() if op.link else inputs[0].layers) as below,
             self._stacks.new_layer() as layer,
         ):
-            writer = LayerWriter(layer.write, below, time=op.time)
-            self._content[step.digest] = write_copy(op, sources, writer, below, job)
-            writer.finish()
-            return (layer.commit() if writer.count else None), writer.newest
+            copied = copy_layer(op, sources, layer.write, below, job)
+            self._content[step.digest] = copied.digest
+            return (layer.commit() if copied.entries else None), copied.newest
 
     def _directory(self, op: MakeDirectory, layers: tuple[Digest, ...]) -> Digest | None:
         from corten.builder.layers import LayerWriter, Owner, find_owner

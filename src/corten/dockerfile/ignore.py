@@ -22,10 +22,14 @@ from corten.dockerfile.patterns import (
 
 
 class Ignore:
-    """The patterns of one ignore file.  Paths are relative to the context, with ``/``."""
+    """The patterns of one ignore file.  Paths are relative to the context, with ``/``.
+
+    ``patterns`` are what it was made from.
+    """
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
-        rules = [_rule(pattern) for pattern in patterns]
+        self.patterns = tuple(patterns)
+        rules = [_rule(pattern) for pattern in self.patterns]
         self._rules = tuple(rule for rule in rules if rule is not None)
         self._negated = [prefix for _, keep, prefix in self._rules if keep]
         self._combined: re.Pattern[str] | None = None

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from corten.builder.cache import BuildCache, Download, Saved, Stamp
-from corten.builder.hashes import FileHashes, hash_file
+from corten.builder.cache import BuildCache, Download, Saved
+from corten.builder.hashes import FileHashes, Stamp, hash_file, stamp
 from corten.oci.digest import Digest
 
 LAYER = Digest.of(b"layer")
@@ -127,7 +127,7 @@ def aged(path: Path, content: bytes) -> os.stat_result:
 def test_an_unchanged_file_s_digest_is_known(cache: BuildCache, tmp_path: Path) -> None:
     state = aged(tmp_path / "f", b"x")
     hashes = FileHashes(cache, "c")
-    hashes.keep("f", state, b"d" * 32)
+    hashes.keep([(b"f", stamp(state), b"d" * 32)], time.time_ns())
     assert hashes.find("f", state) == b"d" * 32
     hashes.save()
     again = FileHashes(cache, "c")
@@ -141,7 +141,7 @@ def test_a_changed_file_s_digest_is_not(cache: BuildCache, tmp_path: Path, chang
     path = tmp_path / "f"
     state = aged(path, b"x")
     hashes = FileHashes(cache, "c")
-    hashes.keep("f", state, b"d" * 32)
+    hashes.keep([(b"f", stamp(state), b"d" * 32)], time.time_ns())
     if change == "content":
         path.write_bytes(b"y")
         # Even where somebody puts the modification time back, the change time tells.
@@ -158,7 +158,7 @@ def test_a_file_changed_just_now_is_not_trusted(cache: BuildCache, tmp_path: Pat
     path = tmp_path / "f"
     path.write_bytes(b"x")
     hashes = FileHashes(cache, "c")
-    hashes.keep("f", path.stat(), b"d" * 32)
+    hashes.keep([(b"f", stamp(path.stat()), b"d" * 32)], time.time_ns())
     assert hashes.find("f", path.stat()) is None
 
 
@@ -169,7 +169,7 @@ def test_digests_are_saved_while_others_come_in(cache: BuildCache, tmp_path: Pat
 
     def keep() -> None:
         for i in range(count):
-            hashes.keep(f"f{i}", state, b"d" * 32)
+            hashes.keep([(b"f%d" % i, stamp(state), b"d" * 32)], time.time_ns())
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

@@ -20,10 +20,10 @@ from corten.archive.entry import Entry
 from corten.archive.tar_reader import read_members
 from corten.builder.archives import is_archive
 from corten.builder.cache import BuildCache
-from corten.builder.copying import Sources, content_digest, write_copy
+from corten.builder.copying import Means, Sources, content_digest, write_layer
 from corten.builder.graph import Copy, Inline
-from corten.builder.hashes import FileHashes
-from corten.builder.layers import LayerWriter, Owner, find_owner
+from corten.builder.hashes import FileHashes, Stamp
+from corten.builder.layers import Owner, find_owner
 from corten.builder.tree import Tree, open_tree
 from corten.dockerfile.ignore import Ignore, parse_ignore
 from corten.errors import Cancelled, Conflict, CortenError, Invalid, NotFound
@@ -65,9 +65,7 @@ class Bench:
             tree,
             self.keep_owner,
             None if self.keep_owner else self.hashes,
-            self.cache,
-            self.file,
-            {},
+            Means(self.cache, self.file, {}),
         )
 
     def file(self) -> BinaryIO:
@@ -82,10 +80,8 @@ class Bench:
         with open_tree(self.context, self.ignore, "the build context") as tree:
             with open_tree(self.below) as below:
                 under = None if empty else below
-                writer = LayerWriter(out.write, under, time=op.time)
-                self.digest = write_copy(op, self.sources(tree), writer, under, Job())
-                writer.finish()
-            self.newest = writer.newest
+                copied = write_layer(op, self.sources(tree), out.write, under, Job())
+            self.digest, self.newest = copied.digest, copied.newest
             assert content_digest(op, self.sources(tree), Job()) == self.digest
         self.tar = out.getvalue()
         return {entry.name.decode(): entry for entry, _, _ in self.members()}
@@ -455,8 +451,6 @@ def test_known_digests_are_taken_instead_of_reading(bench: Bench) -> None:
         plain = content_digest(op, bench.sources(tree), Job())
         bench.hashes.save()
         # A false digest that is remembered shows whether the file is read again.
-        from corten.builder.cache import Stamp
-
         stamp = Stamp(state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         bench.cache.stamp("context", [(b"a", stamp, b"0" * 32)])
         assert content_digest(op, bench.sources(tree), Job()) != plain
@@ -603,10 +597,8 @@ def test_a_file_that_shrinks_while_it_is_read_is_a_conflict(bench: Bench) -> Non
             file.truncate(10)
 
     op = Copy(("/a",), "/x")
-    with open_tree(bench.context) as tree:
-        writer = LayerWriter(shrink, None)
-        with pytest.raises(Conflict):
-            write_copy(op, bench.sources(tree), writer, None, Job())
+    with open_tree(bench.context) as tree, pytest.raises(Conflict):
+        write_layer(op, bench.sources(tree), shrink, None, Job())
 
 
 @pytest.mark.skipif(not SHORT.exists(), reason="no /sys")
