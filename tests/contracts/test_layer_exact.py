@@ -16,13 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corten.archive.entry import Entry
+from corten.content.ingest import StorageFull
 from corten.errors import Invalid, Unsupported
 from corten.oci.digest import Digest
 from corten.snapshot.removal import remove_tree
 from support.debian import debian_root
+from support.disks import MEMORY, disk
 from support.erofs_utils import accepted
 from support.snapshots import Bench, extracted, gnu_tar
-from support.tars import Look, directory, file, header, link, pack, padded, pax, symlink
+from support.tars import Look, directory, file, header, link, pack, padded, pax, symlink, write_tar
 
 pytestmark = pytest.mark.root
 
@@ -347,3 +349,25 @@ def test_debian_root(tmp_path: Path, memory: Path) -> None:
     tree = assert_gnu_tar_agrees(debian_root(), tmp_path, memory)
     assert len(tree) > 5000
     assert tree[b"bin/su"][1] == 0o4755
+
+
+def test_attribute_that_the_file_system_cannot_keep_is_no_full_disk(tmp_path: Path) -> None:
+    large = pack(
+        file(b"d/small", xattrs={"user.a": b"1"}),
+        file(b"d/f", xattrs={"user.large": bytes(60_000)}),
+    )
+    with disk(MEMORY / f"corten-exact-{os.getpid()}", tmp_path / "disk", 32) as place:
+        bench = Bench("overlay", place / "overlay")
+        said = r"^layer \w{12}: cannot extract d/f: its attribute user.large of 60000 bytes"
+        with pytest.raises(Unsupported, match=said) as caught:
+            bench.layer(large)
+        assert "erofs" in (caught.value.hint or "")
+        (place / "filler").write_bytes(b"")
+        with pytest.raises(OSError, match="No space"), (place / "filler").open("wb") as filler:
+            while True:
+                filler.write(bytes(1 << 16))
+                filler.flush()
+        with pytest.raises(StorageFull, match="d/f"):
+            bench.snapshotter.apply(*write_tar(tmp_path / "layer.tar", large))
+        assert list(bench.root.glob("layers/overlay/[0-9a-f]*")) == []
+    assert Bench("erofs", tmp_path / "erofs").layer(large)

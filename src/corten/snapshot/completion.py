@@ -20,6 +20,7 @@ from typing import NamedTuple
 from corten.archive.entry import show
 from corten.content.ingest import storage_error
 from corten.errors import Invalid, Unsupported
+from corten.snapshot.expansion import copy_range
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import Implied, covering
 from corten.snapshot.links import find_below
@@ -33,11 +34,13 @@ def complete(layer: Path, below: Sequence[str], record: LayerRecord, target: Pat
     """Make what the extracted `layer` lacks in `target`, an empty directory on its file system.
 
     `below` are the directories that lie under the layer, topmost first, with their own
-    completions.  Raises: Invalid: a link names what is not below; Unsupported: the file
-    system cannot keep so many links of a file, or so long a path; Unavailable: the disk is full.
+    completions.  Where a file has as many links as its file system allows, a copy of it has the
+    next ones.  Raises: Invalid: a link names what is not below; Unsupported: the file
+    system cannot keep so long a path; Unavailable: the disk is full.
     """
     place = os.fsencode(target)
     made: set[bytes] = set()
+    copies: dict[bytes, bytes] = {}
     looks = dict(covered(below, record.implied))
     for directory in looks:
         _make(place, directory, made)
@@ -52,7 +55,7 @@ def complete(layer: Path, below: Sequence[str], record: LayerRecord, target: Pat
             )
         _make(place, link.name.rpartition(b"/")[0], made)
         with _failing("link", link.name):
-            os.link(source, place + b"/" + link.name, follow_symlinks=False)
+            _link(source, place + b"/" + link.name, copies)
     for directory in (*sorted(made, reverse=True), b""):  # what is in one before itself
         look = looks.get(directory, os.fsencode(layer) + b"/" + directory)
         with _failing("complete", directory):
@@ -78,6 +81,29 @@ def covered(below: Sequence[str], implied: Sequence[Implied]) -> Iterator[tuple[
             yield path, directories[0]
 
 
+def _link(source: bytes, target: bytes, copies: dict[bytes, bytes]) -> None:
+    """Make `target` a name of the file `source`, or of the last of its `copies`."""
+    try:
+        os.link(copies.get(source, source), target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.EMLINK:
+            raise
+        _copy(source, target)
+        copies[source] = target
+
+
+def _copy(source: bytes, target: bytes) -> None:
+    status = os.lstat(source)
+    if stat.S_ISREG(status.st_mode):
+        with open(source, "rb") as file, open(target, "xb") as made:
+            copy_range(file.fileno(), 0, made.fileno(), 0, status.st_size)
+    elif stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211
+    else:
+        os.mknod(target, stat.S_IFMT(status.st_mode), status.st_rdev)
+    _copy_metadata(source, target)
+
+
 class _Place(NamedTuple):
     """A path in a stack, and the directories that are merged there, topmost first."""
 
@@ -90,7 +116,7 @@ def _failing(what: str, path: bytes) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.EMLINK, errno.ENAMETOOLONG, errno.EOPNOTSUPP):
+        if error.errno in (errno.ENAMETOOLONG, errno.EOPNOTSUPP):
             raise Unsupported(
                 f"cannot {what} {show(path)}: {error.strerror}",
                 hint="the file system under the root directory cannot keep it",
@@ -167,7 +193,8 @@ def _below(directories: list[bytes], name: bytes) -> list[bytes]:
 
 def _copy_metadata(source: bytes, target: bytes) -> None:
     status = os.lstat(source)
-    os.chown(target, status.st_uid, status.st_gid)
-    os.chmod(target, stat.S_IMODE(status.st_mode))  # noqa: PTH101
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))  # noqa: PTH101
     write_xattrs(target, _attributes(source))
-    os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)

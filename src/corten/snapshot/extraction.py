@@ -18,7 +18,7 @@ from corten.content.ingest import storage_error
 from corten.errors import Corrupt, CortenError, Denied, Unsupported
 from corten.snapshot.expansion import copy_range
 from corten.snapshot.tree import LayerTree, Node
-from corten.system.xattr import write_xattrs
+from corten.system.xattr import AttributeRefused, write_xattrs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -80,7 +80,7 @@ class _Extraction:
         try:
             call(*arguments)  # type: ignore[operator]
         except (OSError, EOFError) as error:
-            raise _failure(entry, error) from error
+            raise _failure(entry, error, self._root) from error
 
     def _make(self, node: Node, name: bytes, here: int, path: list[bytes]) -> None:
         entry = node.entry
@@ -153,13 +153,31 @@ def _set_metadata(entry: Entry, fd: int) -> None:
 _NEVER = (errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.EOVERFLOW, errno.EINVAL, errno.EMLINK)
 
 
-def _failure(entry: Entry, error: OSError | EOFError) -> CortenError:
+_TOO_LARGE = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
+_ROOM = 1 << 20
+
+
+def _failure(entry: Entry, error: OSError | EOFError, root: int) -> CortenError:
+    """What went wrong with a member; `root` is open on the file system."""
     name = show(entry.name) or "a directory"
     if isinstance(error, EOFError):
         return Corrupt(f"the layer's tar ends within {name}")
+    if isinstance(error, AttributeRefused) and error.errno in _TOO_LARGE and _has_room(root):
+        return Unsupported(
+            f"cannot extract {name}: its attribute {error.name} of {error.size} bytes, "
+            "with its others, is more than the file system keeps of one file",
+            hint="the erofs driver, which extracts nothing, can: --storage-driver erofs",
+        )
     message = f"cannot extract {name}: {error.strerror}"
     if error.errno in (errno.EPERM, errno.EACCES):
         return Denied(message, hint="owners, devices and attributes of a layer need root")
     if error.errno in _NEVER:
         return Unsupported(message, hint="the file system under the root directory cannot keep it")
     return storage_error(error, f"extract {name}")
+
+
+def _has_room(root: int) -> bool:
+    """Whether a file system is not full: "no space" is also what some say of one large attribute."""
+    status = os.fstatvfs(root)
+    inodes = status.f_ffree or not status.f_files  # some have no fixed number
+    return bool(inodes) and status.f_bfree * status.f_frsize > _ROOM

@@ -23,6 +23,16 @@ def layer_attributes(found: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
+class AttributeRefused(OSError):
+    """A file system did not take an attribute of a file."""
+
+    def __init__(self, error: OSError, name: str, size: int) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.name = name
+        self.size = size
+        """In bytes."""
+
+
 def read_xattrs(place: int | str | bytes) -> dict[str, bytes]:
     """All attributes of a file; none where the file system has none.  Raises: OSError."""
     follow = isinstance(place, int)
@@ -43,7 +53,10 @@ def read_xattrs(place: int | str | bytes) -> dict[str, bytes]:
 
 
 def write_xattrs(place: int | str | bytes, xattrs: Mapping[str, bytes]) -> None:
-    """Set attributes on a file.  Raises: OSError."""
+    """Set attributes on a file.  Raises: AttributeRefused."""
     follow = isinstance(place, int)
     for name, value in xattrs.items():
-        os.setxattr(place, name, value, follow_symlinks=follow)
+        try:
+            os.setxattr(place, name, value, follow_symlinks=follow)
+        except OSError as error:
+            raise AttributeRefused(error, name, len(value)) from error
