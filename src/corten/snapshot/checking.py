@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from corten.errors import CortenError
+from corten.errors import CortenError, NotFound
 from corten.oci.digest import Digest, new_hasher
 from corten.snapshot.drafts import listed, remove_whole
 from corten.snapshot.holdings import Holdings, LayerRecord
 from corten.snapshot.protocols import Checks
+
+if TYPE_CHECKING:
+    from corten.snapshot.tree import LayerTree
 
 PIECE = 1024 * 1024
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -39,15 +42,32 @@ class _LayerChecks(ABC):
             if _HEX.fullmatch(path.name):
                 yield Digest(f"sha256:{path.name}")
 
-    def problem(self, layer: Digest, tar: Path | None, *, deep: bool = False) -> str:
+    def problem(self, layer: Digest, tar: Path | None) -> str:
         """What is wrong with the layer, in a few words; empty: nothing."""
+        return self._look(layer, lambda record: self._problem(layer, record, tar))
+
+    def difference(self, layer: Digest, tar: Path, *, deep: bool = False) -> str:
+        """How the layer differs from its tar, in a few words; empty: not at all."""
+
+        def compare(record: LayerRecord) -> str:
+            from corten.snapshot.comparing import record_difference
+            from corten.snapshot.feeding import read_tree
+
+            try:
+                tree = read_tree(tar)
+            except NotFound:
+                return ""  # it went meanwhile
+            wrong = record_difference(record, tree)
+            return wrong or (self._deep_difference(layer, tar, tree) if deep else "")
+
+        return self._look(layer, compare)
+
+    def _look(self, layer: Digest, look: Callable[[LayerRecord], str]) -> str:
         try:
             record = self._holdings.layer_record(layer)
             if record.driver != self.driver:
                 return f"its record is one of the {record.driver} driver"
-            return self._problem(layer, record, tar) or (
-                self._deep_problem(layer, tar) if deep and tar is not None else ""
-            )
+            return look(record)
         except FileNotFoundError as error:
             if not self._holdings.layer(layer).exists():
                 return ""  # it went meanwhile
@@ -71,7 +91,7 @@ class _LayerChecks(ABC):
         """What is wrong with a layer's files, in a few words; empty: nothing."""
 
     @abstractmethod
-    def _deep_problem(self, layer: Digest, tar: Path) -> str:
+    def _deep_difference(self, layer: Digest, tar: Path, tree: LayerTree) -> str:
         """Where the layer differs from its tar, path by path; empty: nowhere."""
 
 
@@ -108,10 +128,10 @@ class ErofsChecks(_LayerChecks):
         except CortenError:
             return False
 
-    def _deep_problem(self, layer: Digest, tar: Path) -> str:
+    def _deep_difference(self, layer: Digest, tar: Path, tree: LayerTree) -> str:
         from corten.snapshot.comparing import index_difference
 
-        return index_difference(self._holdings.layer(layer), tar)
+        return index_difference(self._holdings.layer(layer), tar, tree)
 
 
 class OverlayChecks(_LayerChecks):
@@ -122,10 +142,10 @@ class OverlayChecks(_LayerChecks):
     def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
         return "" if (self._holdings.layer(layer) / "fs").is_dir() else "it lacks fs"
 
-    def _deep_problem(self, layer: Digest, tar: Path) -> str:
+    def _deep_difference(self, layer: Digest, tar: Path, tree: LayerTree) -> str:
         from corten.snapshot.comparing import tree_difference
 
-        return tree_difference(self._holdings.layer(layer) / "fs", tar)
+        return tree_difference(self._holdings.layer(layer) / "fs", tar, tree)
 
 
 def _digest(file: BinaryIO, length: int) -> Digest:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corten.archive.entry import Entry, show
-from corten.snapshot.feeding import read_tree
+from corten.archive.holes import next_data
+from corten.snapshot.expansion import arrange
+from corten.snapshot.holdings import LayerRecord
+from corten.snapshot.stacking import root_metadata
 from corten.snapshot.tree import LayerTree, Node
 
 PIECE = 1024 * 1024
@@ -28,28 +31,63 @@ _TIMES = (1 << 31) * 1_000_000_000
 """Times farther from 1970 are kept by file systems as far as they can."""
 
 
-def index_difference(layer: Path, tar: Path) -> str:
-    """How the index of the erofs layer in the directory `layer` differs from one made of `tar`.
+def record_difference(record: LayerRecord, tree: LayerTree) -> str:
+    """What a layer's record says otherwise than the `tree` of its tar; empty: nothing."""
+    wanted = {
+        "whiteouts": tree.whiteouts,
+        "root": root_metadata(tree.explicit_root),
+        "links": tree.links,
+        "opaque": tree.root.opaque,
+        "implied": tree.implied,
+    }
+    wrong = [name for name, value in wanted.items() if getattr(record, name) != value]
+    return f"its record is not the tar's ({', '.join(wrong)})" if wrong else ""
 
-    In a few words; empty: it does not.  A layer with sparse members, whose data is
-    written out elsewhere, is not compared.  Raises: CortenError: `tar` is no layer.
+
+def index_difference(layer: Path, tar: Path, tree: LayerTree) -> str:
+    """How the erofs layer in the directory `layer` differs from one made of `tar`.
+
+    In a few words; empty: it does not.  `tree` is the tar's, and is taken apart.
+    Sparse files, which are written out behind the tar, are compared byte by byte.
     """
     from corten.snapshot.erofs_index import build_index
 
-    tree = read_tree(tar)
+    size = (layer / "data").stat().st_size
     if tree.sparse:
-        return ""
-    fresh = build_index(tree, (layer / "data").stat().st_size)
+        with (layer / "data").open("rb") as data, tar.open("rb") as source:
+            if not _same_expanded(tree, data.fileno(), source.fileno()):
+                return "its sparse files are not the tar's"
+    fresh = build_index(tree, size)
     return "" if (layer / "index").read_bytes() == fresh else "its index is not the tar's"
 
 
-def tree_difference(directory: Path, tar: Path) -> str:
-    """The first path of an extracted layer that is not as `tar` has it; empty: none.
+def _same_expanded(tree: LayerTree, data: int, source: int) -> bool:
+    """Whether what lies behind the tar in `data` is what the tar stores, and zeros between."""
+    at = os.fstat(source).st_size
+    for stored, start, count in arrange(tree, at):
+        if not (_is_zero(data, at, start) and _same_range(data, start, source, stored, count)):
+            return False
+        at = start + count
+    return _is_zero(data, at, os.fstat(data).st_size)
 
-    Kinds, owners, modes, times, attributes, hard links, targets and content.
-    Raises: CortenError: `tar` is no layer.
+
+def _is_zero(file: int, at: int, end: int) -> bool:
+    """Whether a stretch has nothing but zeros; holes are not read."""
+    while at < end:
+        at, stop = next_data(file, at, end)
+        while at < min(stop, end):
+            piece = os.pread(file, min(PIECE, stop - at, end - at), at)
+            if not piece or any(piece):
+                return False
+            at += len(piece)
+    return True
+
+
+def tree_difference(directory: Path, tar: Path, tree: LayerTree) -> str:
+    """The first path of an extracted layer that is not as `tar`, whose tree is given, has it.
+
+    Kinds, owners, modes, times, attributes, hard links, targets and content.  Empty: none.
     """
-    tree = read_tree(tar)
     with tar.open("rb") as source:
         try:
             return next(_differences(directory, tree, source.fileno()), "")
@@ -162,12 +200,17 @@ def _content(node: Node, path: bytes, source: int) -> str:
 def _same(entry: Entry, offset: int, file: int, source: int) -> bool:
     """Whether the stretches that the tar stores are in the file."""
     for start, length in entry.sparse if entry.sparse is not None else ((0, entry.size),):
-        done = 0
-        while done < length:
-            count = min(PIECE, length - done)
-            piece = os.pread(file, count, start + done)
-            if not piece or piece != os.pread(source, len(piece), offset + done):
-                return False
-            done += len(piece)
+        if not _same_range(file, start, source, offset, length):
+            return False
         offset += length
+    return True
+
+
+def _same_range(file: int, at: int, source: int, offset: int, length: int) -> bool:
+    done = 0
+    while done < length:
+        piece = os.pread(file, min(PIECE, length - done), at + done)
+        if not piece or piece != os.pread(source, len(piece), offset + done):
+            return False
+        done += len(piece)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,18 +29,30 @@ def expand(tree: LayerTree, tar: Path, data: Path) -> None:
 
 
 def _expand(tree: LayerTree, source: int, target: int) -> None:
-    at = os.fstat(source).st_size
-    copy_range(source, 0, target, 0, at)
+    size = os.fstat(source).st_size
+    copy_range(source, 0, target, 0, size)
+    for stored, at, count in arrange(tree, size):
+        copy_range(source, stored, target, at, count)
+    end = max(size, *(node.offset + node.entry.size for node in tree.sparse))
+    os.ftruncate(target, (end + 511) & ~511)
+
+
+def arrange(tree: LayerTree, size: int) -> Iterator[tuple[int, int, int]]:
+    """Give the sparse files of `tree` their places behind its tar of `size` bytes.
+
+    Yields what has to be copied there, in order: from which byte of the tar, to where, how
+    much.  The rest is holes.
+    """
+    at = size
     for node in tree.sparse:
         at = (at + 511) & ~511
         start, stored = at, node.offset
         for offset, length in node.entry.sparse or ():
-            copy_range(source, stored, target, start + offset, length)
+            yield stored, start + offset, length
             stored += length
         node.offset = start
         node.entry = msgspec.structs.replace(node.entry, sparse=None)
         at = start + node.entry.size
-    os.ftruncate(target, (at + 511) & ~511)
 
 
 def copy_range(source: int, offset: int, target: int, at: int, count: int) -> None:

@@ -156,11 +156,18 @@ class Checks(Protocol):
     def applied(self) -> Iterator[Digest]:
         """All layers that are there, whole or not."""
 
-    def problem(self, layer: Digest, tar: Path | None, *, deep: bool = False) -> str:
+    def problem(self, layer: Digest, tar: Path | None) -> str:
         """What is wrong with the layer, in a few words; empty: nothing, or it is gone.
 
         `tar` is the layer's tar as the store has it, whose digest the caller verifies,
-        None where it has none.  `deep` compares all that the layer holds with `tar`.
+        None where it has none.
+        """
+
+    def difference(self, layer: Digest, tar: Path, *, deep: bool = False) -> str:
+        """How the layer differs from `tar`, in a few words; empty: not at all, or it is gone.
+
+        The caller has verified the digest of `tar`.  Without `deep` only what is kept about
+        the layer is compared, with it all that the layer holds.
         """
 
     def discard(self, layer: Digest, aside: Path | None = None) -> None:

@@ -52,7 +52,11 @@ def tree(layer: tuple[Digest, Path], tmp_path: Path) -> Path:
 
 
 def test_an_extracted_tree_is_what_its_tar_says(tree: Path, layer: tuple[Digest, Path]) -> None:
-    assert tree_difference(tree, layer[1]) == ""
+    assert difference(tree, layer[1]) == ""
+
+
+def difference(tree: Path, tar: Path) -> str:
+    return tree_difference(tree, tar, read_tree(tar))
 
 
 def keeping_time(path: Path, change: Callable[[], object]) -> None:
@@ -80,7 +84,7 @@ def test_what_differs_is_named(
     tree: Path, layer: tuple[Digest, Path], change: Callable[[Path], object], words: str
 ) -> None:
     change(tree)
-    assert words in tree_difference(tree, layer[1])
+    assert words in difference(tree, layer[1])
 
 
 def test_another_target_type_or_link_is_named(tree: Path, layer: tuple[Digest, Path]) -> None:
@@ -90,14 +94,14 @@ def test_another_target_type_or_link_is_named(tree: Path, layer: tuple[Digest, P
         os.utime(tree / "s", ns=(9, 9), follow_symlinks=False)
 
     keeping_time(tree, relinked)
-    assert tree_difference(tree, layer[1]) == "s has another target"
+    assert difference(tree, layer[1]) == "s has another target"
 
     def retyped() -> None:
         (tree / "s").unlink()
         (tree / "s").touch()
 
     keeping_time(tree, retyped)
-    assert tree_difference(tree, layer[1]) == "s has another type"
+    assert difference(tree, layer[1]) == "s has another type"
 
 
 def test_a_copy_in_place_of_a_hard_link_is_named(tree: Path, layer: tuple[Digest, Path]) -> None:
@@ -109,7 +113,7 @@ def test_a_copy_in_place_of_a_hard_link_is_named(tree: Path, layer: tuple[Digest
         os.utime(tree / "d" / "again", ns=(7, 7))
 
     keeping_time(tree / "d", copied)
-    assert "is not the hard link that it should be" in tree_difference(tree, layer[1])
+    assert "is not the hard link that it should be" in difference(tree, layer[1])
 
 
 def test_a_root_without_layers_has_nothing_to_check(tmp_path: Path) -> None:
@@ -126,8 +130,10 @@ def test_a_driver_lists_its_layers_and_lets_go_of_them(
     ErofsSnapshotter(tmp_path).apply(digest, tar)
     (driver,) = checks(tmp_path)
     assert list(driver.applied()) == [digest]
-    assert driver.problem(digest, tar, deep=True) == ""
+    assert driver.problem(digest, tar) == driver.difference(digest, tar, deep=True) == ""
     assert driver.problem(digest, None) == ""
+    assert driver.difference(digest, tmp_path / "gone") == ""
+    assert driver.difference(Digest.of(b"another"), tar) == ""
     assert driver.problem(Digest.of(b"another"), None) == ""
     driver.discard(digest)
     assert list(driver.applied()) == []
@@ -147,11 +153,54 @@ def test_data_of_a_layer_with_sparse_files_is_compared_up_to_the_tars_end(tmp_pa
     digest, tar = write_tar(tmp_path / "layer.tar", bytes(out))
     ErofsSnapshotter(tmp_path).apply(digest, tar)
     (driver,) = checks(tmp_path)
-    assert driver.problem(digest, tar, deep=True) == ""
+    assert driver.problem(digest, tar) == driver.difference(digest, tar, deep=True) == ""
     assert driver.problem(digest, None) == ""
-    with (tmp_path / "layers" / "erofs" / digest.encoded / "data").open("r+b") as data:
+    path = tmp_path / "layers/erofs" / digest.encoded / "data"
+    whole = path.read_bytes()
+    start = tar.stat().st_size
+    assert whole[start + 4096 : start + 4101] == b"bytes"
+    for at in (start + 4097, start + 5, start + 8191):  # what is stored, and in holes
+        path.write_bytes(whole[:at] + b"X" + whole[at + 1 :])
+        assert driver.problem(digest, tar) == ""
+        assert driver.difference(digest, tar, deep=True) == "its sparse files are not the tar's"
+    path.write_bytes(whole)
+    index = path.with_name("index")
+    made = index.read_bytes()
+    index.write_bytes(made[:-1] + b"X")
+    assert driver.difference(digest, tar) == ""
+    assert driver.difference(digest, tar, deep=True) == "its index is not the tar's"
+    index.write_bytes(made)
+    with path.open("r+b") as data:
         data.write(b"X")
     assert driver.problem(digest, tar) == "its data is not the tar's"
+
+
+@pytest.mark.parametrize("field", ["whiteouts", "root", "links", "opaque", "implied"])
+def test_a_record_that_says_otherwise_than_the_tar_is_named(tmp_path: Path, field: str) -> None:
+    digest, tar = write_tar(
+        tmp_path / "layer.tar",
+        pack(
+            Entry(b"./", "directory", 0o711),
+            file(b".wh..wh..opq"),
+            file(b"d/.wh.gone"),
+            file(b"d/f"),
+        ),
+    )
+    linking, other = write_tar(tmp_path / "other.tar", pack(link(b"d/l", b"below")))
+    snapshotter = ErofsSnapshotter(tmp_path)
+    snapshotter.apply(digest, tar)
+    snapshotter.apply(linking, other)
+    (driver,) = checks(tmp_path)
+    for layer, path in ((digest, tar), (linking, other)):
+        assert driver.difference(layer, path) == ""
+        record = tmp_path / "layers/erofs" / layer.encoded / "layer.json"
+        document = msgspec.json.decode(record.read_bytes())
+        if document.pop(field, None):
+            record.write_bytes(msgspec.json.encode(document))
+            said = driver.difference(layer, path)
+            assert said == f"its record is not the tar's ({field})"
+            return
+    raise AssertionError(f"no layer here has {field}")
 
 
 def test_a_record_of_another_driver_is_a_problem(

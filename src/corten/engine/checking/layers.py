@@ -37,7 +37,9 @@ def check_layers(scope: Scope) -> Iterator[Finding]:
             for layer in list(driver.applied()):
                 scope.job.check()
                 # A damaged tar is the blob's finding; under a repair it is whole by now, or gone.
-                problem = driver.problem(layer, scope.tar(layer), deep=scope.deep)
+                problem = driver.problem(layer, scope.tar(layer))
+                if not problem and (tar := scope.whole_tar(layer)):
+                    problem = driver.difference(layer, tar, deep=scope.deep)
                 if problem:
                     yield _layer(scope, driver, layer, problem)
     yield from _stacks(scope)
