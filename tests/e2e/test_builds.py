@@ -570,5 +570,5 @@ def test_a_url_that_cannot_be_had_is_an_error(
 
 
 def test_a_host_that_does_not_answer_is_unavailable(one: Workshop) -> None:
-    with pytest.raises(CortenError, match=r"cannot fetch http://127\.0\.0\.1:1/x"):
+    with pytest.raises(CortenError, match=r"fetch http://127\.0\.0\.1:1/x: connection refused$"):
         one.build("FROM bb\nADD http://127.0.0.1:1/x /x\n")

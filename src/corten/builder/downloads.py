@@ -123,7 +123,7 @@ class _Request:
             )
         except self.errors as error:
             self.pool.clear()
-            raise Unavailable(f"cannot fetch {url}: {error}") from None
+            raise Unavailable(f"cannot fetch {url}: {_reason(error)}") from None
         self.status = self.response.status
         self.headers = self.response.headers
 
@@ -131,7 +131,8 @@ class _Request:
         try:
             return self.response.read(size)
         except self.errors as error:
-            raise Unavailable(f"cannot fetch {self.url}: it broke off: {error}") from None
+            reason = _reason(error)
+            raise Unavailable(f"cannot fetch {self.url}: it broke off: {reason}") from None
 
     def __enter__(self) -> _Request:
         problem = _problem(self.url, self.status)
@@ -144,6 +145,16 @@ class _Request:
         self.response.release_conn()
         self.response.close()
         self.pool.clear()
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, without the names of Python objects that urllib3 wraps around it."""
+    inner = getattr(error, "reason", None) or error.__cause__
+    if isinstance(inner, BaseException):
+        return _reason(inner)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).rpartition(">: ")[2]
 
 
 def _problem(url: str, status: int) -> CortenError | None:

@@ -91,6 +91,9 @@ def translated(path: Path, what: str) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except sqlite3.DatabaseError as error:
-        raise Corrupt(f"the {what} {path} is damaged: {error}") from error
+        raise Corrupt(
+            f"the {what} {path} is damaged: {error}",
+            hint="corten system check --repair makes a new one",
+        ) from error
     except OSError as error:
         raise Unavailable(f"cannot use the {what} {path}: {error.strerror}") from error

@@ -15,7 +15,7 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import parse_document
 from corten.oci.platform import Platform
-from corten.oci.reference import Reference
+from corten.oci.reference import DOCKER_HUB, Reference
 from corten.snapshot.protocols import Merges
 
 _TRIES = 2
@@ -140,8 +140,15 @@ def image_for(
     except (NotFound, Denied, Unavailable) as error:
         if pull != "always":
             error.message = f"{lacking}, and it cannot be pulled: {error.message}"
+            if lies_on_docker_hub(text):
+                error.hint = f"{text} means {_canonical(text)}; corten images lists what is here"
         raise
     return load_image(host.store, pulled.descriptor, wanted)
+
+
+def lies_on_docker_hub(text: str) -> bool:
+    """Whether a name says no registry, so that it means Docker Hub, which few have in mind."""
+    return text.partition("/")[0] != DOCKER_HUB and _canonical(text).startswith(f"{DOCKER_HUB}/")
 
 
 def _canonical(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from corten.content.graph import read_document
 from corten.content.protocols import Source
 from corten.engine.host import Host
-from corten.engine.lookup import image_id_of
+from corten.engine.lookup import image_id_of, lies_on_docker_hub
 from corten.errors import CortenError, Denied, NotFound, Unavailable
 from corten.events.job import Job
 from corten.image.compress import compressed
@@ -23,7 +23,7 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import Index, parse_document
 from corten.oci.platform import Platform
-from corten.oci.reference import DOCKER_HUB, Reference
+from corten.oci.reference import Reference
 from corten.remote.registries import Registries
 
 
@@ -125,7 +125,7 @@ def short_name_explained(text: str, reference: Reference) -> Iterator[None]:
     try:
         yield
     except (Denied, Unavailable) as error:
-        if reference.registry == DOCKER_HUB and text.partition("/")[0] != DOCKER_HUB:
+        if lies_on_docker_hub(text):
             name = reference.familiar()
             error.hint = (
                 f"{name} means {reference}; for another registry:"

@@ -167,7 +167,8 @@ def test_a_damaged_catalog_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.startswith(f"corten: the catalog {tmp_path}/catalog.db cannot be read: ")
-    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 2
+    assert "hint: corten system check --repair" in result.stderr
 
 
 def test_image_names_complete_from_the_store(root: Path) -> None:

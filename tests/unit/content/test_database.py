@@ -188,8 +188,9 @@ def test_errors_say_what_and_where(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=unusable), translated(file, "shelf"):
         raise sqlite3.OperationalError("disk I/O error")
     damaged = f"the shelf {file} is damaged: malformed"
-    with pytest.raises(Corrupt, match=damaged), translated(file, "shelf"):
+    with pytest.raises(Corrupt, match=damaged) as caught, translated(file, "shelf"):
         raise sqlite3.DatabaseError("malformed")
+    assert "corten system check --repair" in caught.value.hint
     with pytest.raises(Denied, match="may not use the store"), translated(file, "shelf"):
         raise PermissionError
     (tmp_path / "file").touch()

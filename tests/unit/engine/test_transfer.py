@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from corten.engine.lookup import lies_on_docker_hub
 from corten.engine.transfer import short_name_explained
 from corten.errors import Denied, NotFound, Unavailable
 from corten.oci.reference import Reference
@@ -28,3 +29,14 @@ def test_a_name_with_its_registry_is_left_alone(text: str) -> None:
     assert caught.value.hint == "log in"
     with pytest.raises(NotFound), short_name_explained("app", Reference.parse("app")):
         raise NotFound("no such image")
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("app", True), ("me/app:1", True), ("docker.io/me/app", False), ("ghcr.io/me/app", False),
+        ("localhost/app", False), ("a" * 64, False), ("NoName", False),
+    ],
+)  # fmt: skip
+def test_a_name_without_a_registry_lies_on_docker_hub(text: str, short: bool) -> None:
+    assert lies_on_docker_hub(text) is short

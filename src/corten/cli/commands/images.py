@@ -10,7 +10,7 @@ import click
 from corten.cli.frame import command as define
 from corten.cli.frame import current, echo
 from corten.cli.params import ImageName
-from corten.errors import Unavailable
+from corten.errors import Corrupt, Unavailable
 
 
 @define(
@@ -49,7 +49,11 @@ def command(**options: Any) -> None:
     try:
         echo(listing(root, Wanted(**options)))
     except sqlite3.Error as error:
-        raise Unavailable(
+        # Another version's tables are not as expected; what is no database is damaged.
+        strange = isinstance(error, sqlite3.OperationalError)
+        raise (Unavailable if strange else Corrupt)(
             f"the catalog {root}/catalog.db cannot be read: {error}",
-            hint="is another corten, of another version, using this --root?",
+            hint="is another corten, of another version, using this --root?"
+            if strange
+            else "corten system check --repair makes a new one",
         ) from error

@@ -64,7 +64,7 @@ def rebuild(
     aside = host.root / DAMAGED / f"catalog-{time.time_ns()}"
     replace_catalog(file, aside, list(_roots(host, records)))
     host.store.publish_names()
-    told = f"made anew of what was left, with {len(host.store.names())} names"
+    told = f"made anew of what was left, with {_names(len(host.store.names()))}"
     told += f" (the old one is in {aside})" if any(aside.iterdir()) else ""
     return mended("catalog", CATALOG, problem, f"{told}; {_LOST}")
 
@@ -79,6 +79,10 @@ def _roots(host: Host, records: Sequence[ContainerRecord]) -> Iterator[RootRows]
         with suppress(CortenError):
             settle_content(blobs, descriptor)
             yield rows_of(blobs, descriptor, name, host.platform)
+
+
+def _names(count: int) -> str:
+    return f"{count} name{'' if count == 1 else 's'}"
 
 
 def _listed(host: Host) -> Iterator[tuple[str, Descriptor]]:
