@@ -21,13 +21,25 @@ pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
 SEED = int(os.environ.get("CORTEN_CRASH_SEED", "3"))
 KILLS = int(os.environ.get("CORTEN_CRASH_KILLS", "60"))
-ALONE = [("pull",), ("build_copy",), ("build_run",), ("load",), ("rmi",), ("gc",), ("run",)]
+ALONE = [
+    ("pull",),
+    ("build_copy",),
+    ("build_run",),
+    ("push",),
+    ("load",),
+    ("rmi",),
+    ("copy",),
+    ("gc",),
+    ("prune",),
+    ("run",),
+]
 PAIRS = [
     ("pull", "gc"),
     ("build_copy", "rmi"),
     ("load", "pull"),
     ("build_run", "gc"),
     ("run", "rmi"),
+    ("push", "gc"),
 ]
 
 
@@ -41,6 +53,9 @@ def arguments(operation: str, place: Place) -> list[str]:
         "load": ["load", "-i", str(context / "archive.tar")],
         "rmi": ["rmi", "victim:1"],
         "gc": ["gc", "--grace", "0"],
+        "push": ["push", place.pushed],
+        "copy": ["copy", place.pushed, f"oci:{place.layout}:app"],
+        "prune": ["system", "prune", "--force"],
         "run": ["run", "--rm", "--network", "none", "box:1", "sh", "-c", "echo hello"],
     }[operation]
 
@@ -60,7 +75,7 @@ class Killing:
 
     def __init__(self, crasher: Crasher, registry: str) -> None:
         self._crasher = crasher
-        self._place = Place(crasher.folder / "killed", crasher.folder, registry)
+        self._place = crasher.place(registry, "killed")
         self._seconds: dict[str, float] = {}
         self.landed = 0
         """How many kills met a command that was still there."""
@@ -71,7 +86,7 @@ class Killing:
         for operation in operations:
             if operation not in self._seconds:
                 self._measure(operation)
-        self._crasher.ask("copy", root=self._place.root)
+        self._crasher.ask("copy", *operations, root=self._place.root)
         doomed = operations if chance.random() < 0.5 else operations[:1]
         pause = chance.uniform(0.03, max(self._seconds[name] for name in doomed))
         running = {name: start(name, self._place) for name in operations}
@@ -88,7 +103,7 @@ class Killing:
         return f"kill {number}, {operations} after {pause:.3f} s:\n{wrong}" if wrong else ""
 
     def _measure(self, operation: str) -> None:
-        self._crasher.ask("copy", root=self._place.root)
+        self._crasher.ask("copy", operation, root=self._place.root)
         begun = time.monotonic()
         _, said = start(operation, self._place).communicate(timeout=60)
         self._seconds[operation] = time.monotonic() - begun

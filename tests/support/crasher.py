@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.crash_store import Place
+
 _TESTS = Path(__file__).parents[1]
 
 
@@ -20,6 +22,10 @@ class Crasher:
     def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
         self.folder = folder
         self._process = process
+
+    def place(self, registry: str, name: str) -> Place:
+        """Where copies of its stock may go."""
+        return Place(self.folder / name, self.folder, registry, f"pushed-{self.folder.name}")
 
     def ask(self, do: str, *names: str, number: int = 0, root: Path | None = None) -> Any:
         """Its answer to a request; see :meth:`support.crash_server.Server.answer`."""

@@ -20,6 +20,7 @@ import platform
 import signal
 import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,8 @@ from typing import NamedTuple
 SUPPORTED = platform.machine() == "x86_64" and sys.platform == "linux"
 
 CALLS = {
-    1: "write", 18: "pwrite64", 20: "writev", 40: "sendfile", 58: "vfork", 73: "flock",
-    74: "fsync", 75: "fdatasync", 76: "truncate", 77: "ftruncate", 82: "rename", 83: "mkdir",
+    1: "write", 18: "pwrite64", 20: "writev", 40: "sendfile", 44: "sendto", 46: "sendmsg",
+    58: "vfork", 73: "flock", 74: "fsync", 75: "fdatasync", 76: "truncate", 77: "ftruncate", 82: "rename", 83: "mkdir",
     84: "rmdir", 86: "link", 87: "unlink", 88: "symlink", 90: "chmod", 91: "fchmod",
     92: "chown", 93: "fchown", 94: "lchown", 133: "mknod", 155: "pivot_root", 165: "mount",
     166: "umount2", 188: "setxattr", 189: "lsetxattr", 190: "fsetxattr", 257: "openat",
@@ -104,12 +105,27 @@ def _tell(verdict: object, ending: Ending) -> None:
     verdict.flush()  # type: ignore[attr-defined]
 
 
+def is_over(patience: float) -> bool:
+    """Whether all that the work of earlier calls started has ended, within `patience` seconds."""
+    end = time.monotonic() + patience
+    while _tracers:
+        _reap()
+        if _tracers and time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
+
+
 _tracers: list[int] = []
 
 
 def _reap_later(pid: int) -> None:
     """A tracer goes on while something lives that its work started."""
     _tracers.append(pid)
+    _reap()
+
+
+def _reap() -> None:
     for each in list(_tracers):
         with contextlib.suppress(ChildProcessError):
             if os.waitpid(each, os.WNOHANG)[0] == 0:

@@ -14,6 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from corten.content.graph import COUNT_LIMIT
+from corten.content.ingest import PARTIAL_AGE
 from corten.content.local import LocalStore
 from corten.errors import Corrupt, CortenError, Invalid, NotFound
 from corten.oci.codec import convert, decode_object
@@ -24,8 +25,6 @@ from corten.oci.manifest import MANIFEST_LIMIT, parse_document
 
 GRACE = 600.0
 """Seconds for which an unreferenced blob stays after it was last used."""
-PARTIAL_AGE = 24 * 3600.0
-"""Seconds after which a partial ingest that nobody writes is given up."""
 _SLACK = 120.0
 _FACTS_LIMIT = 500
 

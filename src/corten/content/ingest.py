@@ -202,6 +202,8 @@ class FileIngest:
 PARTIAL, PRIVATE, CLAIM = ".part", ".new", ".claim"
 """Names of files beside the blobs: one that can be resumed by any writer, one of a writer's own,
 and one that is locked by who brings a blob."""
+PARTIAL_AGE = 24 * 3600.0
+"""Seconds after which a partial file that nobody writes is given up."""
 _NAME_LIMIT = 250
 
 

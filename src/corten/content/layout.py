@@ -5,6 +5,7 @@ Spec: OCI image, image-layout.md.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
@@ -18,7 +19,7 @@ from corten.content.index_file import (
     write_index,
     write_marker,
 )
-from corten.content.ingest import FileIngest
+from corten.content.ingest import PARTIAL_AGE, FileIngest
 from corten.errors import Invalid, NotFound
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -89,6 +90,8 @@ class OCILayout:
             elif any(d.digest == descriptor.digest for d in listed):
                 return
             write_index(self.path, [*listed, describe_name(descriptor, name)])
+        # Nobody else collects here what killed copies left.
+        self.blobs.sweep_partials(time.time() - PARTIAL_AGE)
         # Now the directory holds the layout alone, unless something can be resumed.
         self.blobs.tidy()
 

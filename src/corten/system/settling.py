@@ -14,7 +14,7 @@ import functools
 import os
 from pathlib import Path
 
-_MARK = "user.corten.unsettled"
+MARK = "user.corten.unsettled"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NONE = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT, errno.ENOTDIR)
 
@@ -35,7 +35,7 @@ def leave_to_kernel(fd: int) -> None:
     """
     if boot := _boot():
         try:
-            os.setxattr(fd, _MARK, boot)
+            os.setxattr(fd, MARK, boot)
         except OSError:  # no attributes here, or no room for one
             pass
         else:
@@ -60,7 +60,7 @@ def is_marked(file: int | str | Path) -> bool:
 
 def _mark(file: int | str | Path) -> bytes | None:
     try:
-        return os.getxattr(file, _MARK)
+        return os.getxattr(file, MARK)
     except OSError as error:
         if error.errno in _NONE:
             return None
@@ -71,7 +71,7 @@ def settle(fd: int) -> None:
     """Wait until the file is on disk, and take its mark off.  Raises: OSError."""
     os.fsync(fd)
     try:
-        os.removexattr(fd, _MARK)
+        os.removexattr(fd, MARK)
     except OSError as error:
         if error.errno not in _NONE:
             raise

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_what_can_be_resumed_stays(tmp_path: Path) -> None:
     layout.tag("latest", image.root)
     with layout.ingest(wanted) as ingest:
         assert ingest.offset == 2
+
+
+def test_what_killed_copies_left_goes_with_the_next_copy(tmp_path: Path) -> None:
+    """Nothing else collects in a layout."""
+    layout = OCILayout(tmp_path)
+    given_up = describe(b"0123", media.OCTET_STREAM)
+    with layout.ingest(given_up) as ingest:
+        ingest.write(b"01")
+    (partial,) = (tmp_path / "ingest").iterdir()
+    os.utime(partial, (1, 1))
+    (tmp_path / "ingest" / "0123456789ab.new").write_bytes(b"half")
+    layout.tag("latest", plain_image(layout, b"x").root)
+    assert not (tmp_path / "ingest").exists()
 
 
 def test_entries_without_a_name_are_listed_once(tmp_path: Path) -> None:

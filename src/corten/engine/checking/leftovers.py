@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from corten.content.gc import PARTIAL_AGE
-from corten.content.ingest import CLAIM, PARTIAL, PRIVATE
+from corten.content.ingest import CLAIM, PARTIAL, PARTIAL_AGE, PRIVATE
 from corten.engine.checking.finding import LEFTOVER, Finding
 from corten.engine.checking.scope import REPAIR, Scope, found, leftover, mended
 from corten.runtime.crun import STEPS
