@@ -18,7 +18,7 @@ import msgspec
 from corten.archive.entry import NO_XATTRS, Entry, Kind
 from corten.builder.graph import Copy
 from corten.builder.hashes import Hashes, Learnt, hash_file, stamp
-from corten.builder.layers import LayerWriter, Owner
+from corten.builder.layers import LayerWriter
 from corten.builder.notes import Notes, field
 from corten.builder.tree import ENCODING, SURROGATES, encoded
 from corten.builder.walk import Item, unreadable
@@ -64,7 +64,7 @@ class ItemCopier:
         self._mode = int(op.chmod, 8) if op.chmod else None
         self._notes = notes
         self._job = job
-        self._links: dict[tuple[int, int], tuple[str, str]] = {}
+        self._links: dict[tuple[int, int], tuple[str, bytes]] = {}
         self._learnt: list[Learnt] = []
         self._began = time.time_ns()
 
@@ -115,118 +115,124 @@ class ItemCopier:
         mode = state.st_mode & 0o7777
         path = item.path.encode(ENCODING, SURROGATES)
         notes.put(b"%b%d:%b%b" % (_KIND_FIELDS[kind], len(path), path, _field(mode)))
-        xattrs: Mapping[str, bytes] = NO_XATTRS
-        if self._keep_owner:
-            if kind in ("file", "directory"):
-                xattrs = item.attributes() or NO_XATTRS
-            notes.add(
-                state.st_uid, state.st_gid, *(part for pair in xattrs.items() for part in pair)
-            )
-        entry = None
-        if layer is not None:
-            owner = layer.owner
-            if self._keep_owner and not self._chown:
-                owner = Owner(state.st_uid, state.st_gid)
-            if kind == "symlink":
-                mode = 0o777
-            elif self._mode is not None:
-                mode = self._mode
-            entry = Entry(
-                place.encode(ENCODING, SURROGATES),
-                kind,
-                mode,
-                owner.uid,
-                owner.gid,
-                state.st_size if kind == "file" else 0,
-                state.st_mtime_ns // _SECOND * _SECOND,
-                xattrs=xattrs,
-            )
-        if kind == "file":
-            self._file(layer, item, entry)
-        else:
-            self._special(layer, item, entry, kind)
-
-    def _special(
-        self, layer: LayerWriter | None, item: Item, entry: Entry | None, kind: Kind
-    ) -> None:
-        """What is no file."""
-        changes: dict[str, object] = {}
+        xattrs = self._note_owner(item, kind) if self._keep_owner else NO_XATTRS
+        if layer is None:
+            self._special(None, item, Entry(b"", kind))
+            return
         if kind == "symlink":
+            mode = 0o777
+        elif self._mode is not None:
+            mode = self._mode
+        uid, gid = layer.owner
+        if self._keep_owner and not self._chown:
+            uid, gid = state.st_uid, state.st_gid
+        name = place.encode(ENCODING, SURROGATES)
+        seconds = state.st_mtime_ns // _SECOND
+        if kind == "file" and state.st_size <= _SMALL and state.st_nlink == 1 and not xattrs:
+            # What most things are, on the shortest way.
+            data, digest = self._content(item)
+            layer.put_file(name, (mode, uid, gid), seconds, data)
+            notes.put(b"32:%b" % digest)
+            return
+        size = state.st_size if kind == "file" else 0
+        entry = Entry(name, kind, mode, uid, gid, size, seconds * _SECOND, xattrs=xattrs)
+        self._special(layer, item, entry)
+
+    def _note_owner(self, item: Item, kind: Kind) -> Mapping[str, bytes]:
+        """Note owner and attributes; returns the latter."""
+        xattrs = item.attributes() if kind in ("file", "directory") else {}
+        pairs = (part for pair in xattrs.items() for part in pair)
+        self._notes.add(item.state.st_uid, item.state.st_gid, *pairs)
+        return xattrs or NO_XATTRS
+
+    def _special(self, layer: LayerWriter | None, item: Item, entry: Entry) -> None:
+        """What is said of some kinds only; `entry` is complete but for that."""
+        if entry.kind == "file":
+            self._file(layer, item, entry)
+            return
+        if entry.kind == "symlink":
             target = item.link()
             self._notes.add(target)
-            changes["linkname"] = encoded(target)
-        elif kind in ("char", "block"):
-            number = item.state.st_rdev
-            changes = {"major": os.major(number), "minor": os.minor(number)}
-            self._notes.add(os.major(number), os.minor(number))
-        if layer is not None and entry is not None:
-            layer.put(msgspec.structs.replace(entry, **changes) if changes else entry)
+            entry = msgspec.structs.replace(entry, linkname=encoded(target))
+        elif entry.kind in ("char", "block"):
+            major, minor = os.major(item.state.st_rdev), os.minor(item.state.st_rdev)
+            self._notes.add(major, minor)
+            entry = msgspec.structs.replace(entry, major=major, minor=minor)
+        if layer is not None:
+            layer.put(entry)
 
-    def _file(self, layer: LayerWriter | None, item: Item, entry: Entry | None) -> None:
+    def _file(self, layer: LayerWriter | None, item: Item, entry: Entry) -> None:
         state = item.state
         if state.st_nlink > 1:
-            place = os.fsdecode(entry.name) if entry is not None else ""
-            first = self._links.setdefault((state.st_dev, state.st_ino), (item.source, place))
-            if first[0] != item.source:
-                self._notes.add("link", first[0])
-                if layer is not None and entry is not None:
+            key = (state.st_dev, state.st_ino)
+            first, place = self._links.setdefault(key, (item.source, entry.name))
+            if first != item.source:
+                self._notes.add("link", first)
+                if layer is not None:
                     # With the file's metadata: engines give it to the file once more.
-                    target = encoded(first[1])
-                    layer.put(msgspec.structs.replace(entry, kind="link", size=0, linkname=target))
+                    layer.put(msgspec.structs.replace(entry, kind="link", size=0, linkname=place))
                 return
+        digest = None
         if layer is None and self._hashes is not None:
-            known = self._hashes.find(item.source, state)
-            if known is not None:
-                self._notes.add(known)
-                return
+            digest = self._hashes.find(item.source, state)
+        if digest is None and state.st_size > _SMALL:
+            digest = self._copy(layer, item, entry)
+        elif digest is None:
+            data, digest = self._content(item)
+            if layer is not None:
+                layer.put(entry, data)
+        self._notes.add(digest)
+
+    def _content(self, item: Item) -> tuple[bytes, bytes]:
+        """What is in a small file, and its SHA-256."""
+        size = item.state.st_size
         fd = item.open()
         try:
-            digest = self._read(layer, item, entry, fd)
+            data = os.read(fd, size) if size else b""
+            while len(data) < size:
+                piece = os.read(fd, size - len(data))
+                if not piece:  # it shrank; files of /sys always do that
+                    raise Conflict(
+                        f"{item.source} holds {len(data)} bytes, its size is {size}",
+                        hint="build again",
+                    )
+                data += piece
+            after = os.fstat(fd)
+        except OSError as error:
+            raise unreadable(item.source, error) from None
         finally:
             os.close(fd)
-        self._notes.put(b"32:%b" % digest)
+        hasher = _sha256.copy()
+        hasher.update(data)
+        digest = hasher.digest()
+        self._learn(item, after, digest)
+        return data, digest
 
-    def _read(self, layer: LayerWriter | None, item: Item, entry: Entry | None, fd: int) -> bytes:
-        """Read a file once or twice: hash it, and write it.  Returns its SHA-256."""
+    def _copy(self, layer: LayerWriter | None, item: Item, entry: Entry) -> bytes:
+        """Read a large file piece by piece, into the layer if there is one.  Returns its SHA-256."""
+        fd = item.open()
+        try:
+            if layer is None:
+                digest = hash_file(fd)
+            else:
+                hasher = _sha256.copy()
+                layer.put(entry, fd, seen=hasher.update)
+                digest = hasher.digest()
+            after = os.fstat(fd)
+        finally:
+            os.close(fd)
+        self._learn(item, after, digest)
+        return digest
+
+    def _learn(self, item: Item, after: os.stat_result, digest: bytes) -> None:
+        """A file was read, and it is in the state `after` now.  Raises: Conflict: not as listed."""
         state = item.state
-        size = state.st_size
-        if layer is None or entry is None:
-            digest = hash_file(fd)
-        elif size <= _SMALL:
-            data = _all(item, fd, size)
-            if len(data) < size:  # it shrank; files of /sys always do that
-                raise Conflict(
-                    f"{item.source} holds {len(data)} bytes, its size is {size}", hint="build again"
-                )
-            hasher = _sha256.copy()
-            hasher.update(data)
-            digest = hasher.digest()
-            layer.put(entry, data)
-        else:
-            digest = hash_file(fd)
-            layer.put(entry, fd)
-        # What was read must be what was listed, from the first look at it to the last.
-        after = os.fstat(fd)
         if (
             after.st_mtime_ns != state.st_mtime_ns
-            or after.st_size != size
+            or after.st_size != state.st_size
             or after.st_mode != state.st_mode
         ):
             raise Conflict(f"{item.source} changed while it was read", hint="build again")
         if self._hashes is not None:
             source = item.source.encode(ENCODING, SURROGATES)
             self._learnt.append((source, stamp(after), digest))
-        return digest
-
-
-def _all(item: Item, fd: int, size: int) -> bytes:
-    try:
-        data = os.read(fd, size) if size else b""
-        while len(data) < size:
-            piece = os.read(fd, size - len(data))
-            if not piece:
-                break
-            data += piece
-    except OSError as error:
-        raise unreadable(item.source, error) from None
-    return data

@@ -133,8 +133,26 @@ class LayerWriter:
             )
         self._made[encoded(path)] = True
 
-    def put(self, entry: Entry, data: bytes | int | None = None, *, made_up: bool = False) -> None:
-        """Add an entry, whose parents are made first.
+    def put_file(self, name: bytes, who: tuple[int, int, int], seconds: int, data: bytes) -> None:
+        """As `put` for a file of which there is nothing else to say: `who` are mode, owner, group."""
+        made = self._made
+        if _WHITEOUT in name or name in made or name.rpartition(b"/")[0] not in self._fresh:
+            self.put(Entry(name, "file", *who, len(data), seconds * _SECOND), data)
+            return
+        made[name] = False
+        self._tar.add_file(name, who, seconds, data)
+        self.count += 1
+        self.newest = max(self.newest, seconds)
+
+    def put(
+        self,
+        entry: Entry,
+        data: bytes | int | None = None,
+        *,
+        made_up: bool = False,
+        seen: Callable[[bytes], object] | None = None,
+    ) -> None:
+        """Add an entry, whose parents are made first; for `data` and `seen` see `TarWriter.add`.
 
         Raises: Invalid: its name is one that layers keep for deletions, or it
         would put a file where a directory is, or the other way round.
@@ -153,7 +171,7 @@ class LayerWriter:
         seconds, fraction = divmod(entry.mtime_ns, _SECOND)
         if fraction:
             entry = msgspec.structs.replace(entry, mtime_ns=seconds * _SECOND)
-        self._tar.add(entry, data)
+        self._tar.add(entry, data, seen)
         self.count += 1
         if seconds > self.newest and not made_up:
             self.newest = seconds

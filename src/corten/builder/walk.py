@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
-from operator import attrgetter
 
 import msgspec
 
@@ -16,7 +15,6 @@ from corten.errors import Conflict, CortenError, Denied, Invalid
 _DEPTH = 256
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ESTALE)
-_name = attrgetter("name")
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -96,25 +94,28 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
     ignore = tree.ignore
     skipped = False
     try:
-        open_fds.append(tree.open(root, os.O_RDONLY | os.O_DIRECTORY))
-        stack = [_entries(open_fds[-1])]
+        try:
+            open_fds.append(tree.open(root, os.O_RDONLY | os.O_DIRECTORY))
+        except OSError as error:
+            raise unreadable(root or tree.label, error) from None
+        stack = [_sorted_names(open_fds[-1])]
         prefixes = [""]
         waiting: list[list[Item]] = [[]]
         while stack:
-            entry = next(stack[-1], None)
-            if entry is None:
+            name = next(stack[-1], None)
+            if name is None:
                 stack.pop()
                 prefixes.pop()
                 waiting.pop()
                 os.close(open_fds.pop())
                 continue
-            path = f"{prefixes[-1]}{entry.name}"
+            path = prefixes[-1] + name
             source = f"{root}/{path}" if root else path
             try:
-                state = entry.stat(follow_symlinks=False)
+                state = os.stat(name, dir_fd=open_fds[-1], follow_symlinks=False)
             except OSError as error:
                 raise unreadable(source, error) from None
-            item = Item(path, source, entry.name, open_fds[-1], state)
+            item = Item(path, source, name, open_fds[-1], state)
             left_out = ignore is not None and ignore.matches(source)
             if not left_out:
                 if skipped:
@@ -130,10 +131,10 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
                 if len(stack) >= _DEPTH:
                     raise Invalid(f"{source[:80]}… is nested more than {_DEPTH} directories deep")
                 try:
-                    open_fds.append(os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=item.fd))
+                    open_fds.append(os.open(name, _READ | os.O_DIRECTORY, dir_fd=item.fd))
                 except OSError as error:
                     raise unreadable(source, error) from None
-                stack.append(_entries(open_fds[-1]))
+                stack.append(_sorted_names(open_fds[-1]))
                 prefixes.append(f"{path}/")
                 waiting.append([item] if left_out else [])
                 skipped = skipped or left_out
@@ -174,13 +175,8 @@ def _left(tree: Tree, fd: int, prefix: str, limit: int, depth: int) -> int:
     return max(limit, 0)
 
 
-def _entries(fd: int) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(fd) as entries:
-        found = list(entries)
+def _sorted_names(fd: int) -> Iterator[str]:
+    names = os.listdir(fd)
     # ASCII sorts as its bytes do.
-    plain = all(entry.name.isascii() for entry in found)
-    return iter(sorted(found, key=_name if plain else _encoded_name))
-
-
-def _encoded_name(entry: os.DirEntry[str]) -> bytes:
-    return os.fsencode(entry.name)
+    names.sort(key=None if "".join(names).isascii() else os.fsencode)
+    return iter(names)

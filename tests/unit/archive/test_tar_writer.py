@@ -199,3 +199,51 @@ def test_gnu_tar_lists_the_names_that_were_written(names: list[bytes]) -> None:
         ["tar", "-t", "--quoting-style=literal"], input=data, capture_output=True, check=True
     )
     assert done.stdout == b"".join(name + b"\n" for name in names)
+
+
+_NAMES = st.one_of(
+    st.binary(min_size=1, max_size=120),
+    st.lists(st.binary(min_size=1, max_size=70), min_size=1, max_size=6).map(b"/".join),
+).filter(lambda name: b"\0" not in name and not name.endswith(b"/"))
+_IDS = st.sampled_from([0, 1000, 0o7777777, 0o10000000, ID_LIMIT])
+_SECONDS = st.one_of(st.integers(-(10**10), 10**10), st.just(0o77777777777 + 1))
+_FILES = st.tuples(
+    _NAMES,
+    st.tuples(st.sampled_from([0o644, 0o4755]), _IDS, _IDS),
+    _SECONDS,
+    st.binary(max_size=600),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(_FILES, min_size=1, max_size=6))
+def test_a_plain_file_is_written_as_any_entry(
+    files: list[tuple[bytes, tuple[int, int, int], int, bytes]],
+) -> None:
+    general, short = io.BytesIO(), io.BytesIO()
+    one, other = TarWriter(general.write), TarWriter(short.write)
+    for name, who, seconds, data in files * 2:  # the second time, owners are known
+        one.add(Entry(name, "file", *who, len(data), seconds * 10**9), data)
+        other.add_file(name, who, seconds, data)
+        assert one.size == other.size
+    one.finish()
+    other.finish()
+    assert short.getvalue() == general.getvalue()
+
+
+@pytest.mark.parametrize("name", [b"", b"a\0b", b"\0" * 120 + b"/b"])
+def test_a_plain_file_s_name_is_checked(name: bytes) -> None:
+    writer = TarWriter(io.BytesIO().write)
+    writer.add_file(b"a", (0o644, 0, 0), 0, b"")
+    with pytest.raises(Invalid):
+        writer.add_file(name, (0o644, 0, 0), 0, b"")
+
+
+@pytest.mark.parametrize("size", [1, PIECE, 3 * PIECE + 5])
+def test_what_is_read_from_a_descriptor_is_shown(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(os.urandom(size))
+    seen = bytearray()
+    with path.open("rb") as file:
+        TarWriter(io.BytesIO().write).add(Entry(b"f", size=size), file.fileno(), seen.extend)
+    assert seen == path.read_bytes()

@@ -185,6 +185,16 @@ def test_digests_are_saved_while_others_come_in(cache: BuildCache, tmp_path: Pat
     assert len(cache.stamps("c")) == count
 
 
+def test_many_digests_are_saved_without_being_asked(cache: BuildCache, tmp_path: Path) -> None:
+    state = stamp(aged(tmp_path / "f", b"x"))
+    hashes = FileHashes(cache, "c")
+    hashes.keep([(b"%d" % i, state, b"d" * 32) for i in range(100)], time.time_ns())
+    assert cache.stamps("c") == {}
+    hashes.keep([(b"%d" % i, state, b"d" * 32) for i in range(10_000)], time.time_ns())
+    assert len(cache.stamps("c")) == 10_000
+    assert hashes.find("5", (tmp_path / "f").stat()) == b"d" * 32
+
+
 def test_a_file_is_hashed_whole_whatever_its_position(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * 3_000_001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import signal
@@ -128,6 +129,10 @@ def test_two_processes_make_the_layer_that_one_makes(
     alone = copied(write_layer, context, below, op, keep_owner)
     apart = copied(copy_apart, context, below, op, keep_owner)
     assert alone == apart
+    for path, state, digest in apart[2]:
+        content = (context / os.fsdecode(path)).read_bytes()
+        assert (state.size, digest) == (len(content), hashlib.sha256(content).digest())
+    assert bool(apart[2]) is not keep_owner
     assert b"kept.log" in apart[1]
     assert b"x.log" not in apart[1]
     assert len(apart[1]) > SLOT
