@@ -16,6 +16,7 @@ from corten.engine.host import Host
 from corten.engine.transfer import pull, push
 from corten.errors import Invalid, NotFound
 from corten.events.job import Job
+from corten.events.model import Event, Warned
 from corten.oci import media
 from corten.oci.manifest import build_manifest, parse_document
 from corten.oci.reference import Reference
@@ -65,6 +66,22 @@ def test_an_image_for_another_platform_can_be_pushed(host: Host, server: ServerP
     )
     with pytest.raises(NotFound, match="no image for linux/amd64"):
         pull(host, name, Job(), platform="linux/amd64")
+
+
+def test_the_only_image_that_a_registry_has_comes_with_a_warning_if_it_is_another_platforms(
+    host: Host, server: ServerProcess
+) -> None:
+    name = f"{server.host}/x/only:1"
+    host.store.tag(name, plain_image(host.store, b"content").root)
+    push(host, name, Job())
+    said: list[Event] = []
+    pull(host, name, Job(said.append), platform="linux/arm64")
+    assert [e.text for e in said if isinstance(e, Warned)] == [
+        f"{name} is for linux/amd64, not for linux/arm64"
+    ]
+    said.clear()
+    pull(host, name, Job(said.append), platform="linux/amd64")
+    assert not [e for e in said if isinstance(e, Warned)]
 
 
 def test_a_second_push_takes_at_most_three_requests_and_an_untagged_image_is_sent_again(

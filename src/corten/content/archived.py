@@ -14,6 +14,8 @@ from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.reference import Reference
 
+_LISTED = 5
+
 
 class ArchivedImage(NamedTuple):
     """A root in an archive and its canonical names, perhaps none."""
@@ -36,7 +38,14 @@ class Archive:
         for image in self.images:
             if name in image.names or name == image.descriptor.digest:
                 return image.descriptor
-        raise NotFound(f"there is no {name} in {self.files.what}")
+        has = [
+            known for image in self.images for known in image.names or (image.descriptor.digest,)
+        ]
+        more = f" and {len(has) - _LISTED} more" if len(has) > _LISTED else ""
+        raise NotFound(
+            f"there is no {name} in {self.files.what}",
+            hint=f"it has {', '.join(has[:_LISTED]) or 'no images'}{more}",
+        )
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> BlobReader:
         """A reader from `offset` on; what the archive says is not verified.  Raises: NotFound."""

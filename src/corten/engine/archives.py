@@ -80,9 +80,15 @@ def input_file(path: str) -> Iterator[BinaryIO]:
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below
     except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from error
+        raise NotFound(f"cannot read {path}: {error.strerror}", hint=_instead(path)) from error
     with file:
         yield cast(BinaryIO, file)
+
+
+def _instead(path: str) -> str:
+    """What to do about a file that cannot be read: a directory may be an OCI layout."""
+    layout = Path(path, "oci-layout").is_file()
+    return f"it is an OCI image layout: corten copy oci:{path} NAME" if layout else ""
 
 
 def save(host: Host, images: Sequence[str], write: Write, job: Job, form: Form = "docker") -> None:

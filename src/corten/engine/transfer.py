@@ -90,9 +90,12 @@ def pull(
         sink = UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit)
         copy(source, sink, image, step)
         # What is no image gets no name here.
-        image_id = load_image(host.store, image, wanted).id
+        found = load_image(host.store, image, wanted)
+        if not found.config.platform.matches(wanted):
+            # A registry that has one image only gives it to all.
+            step.warn(f"{reference.familiar()} is for {found.config.platform}, not for {wanted}")
         sink.tag(str(reference), image)
-        host.store.add_repo_digest(reference.name, root.digest, image_id)
+        host.store.add_repo_digest(reference.name, root.digest, found.id)
         step.result("done" if before != image.digest else "cached", str(root.digest))
     return Pulled(reference, image, root.digest, before != image.digest)
 

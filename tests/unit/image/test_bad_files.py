@@ -12,9 +12,9 @@ import pytest
 
 from corten.config.settings import Settings
 from corten.content.local import LocalStore
-from corten.engine.archives import copy
+from corten.engine.archives import copy, input_file
 from corten.engine.host import Host
-from corten.errors import Corrupt, CortenError, Invalid
+from corten.errors import Corrupt, CortenError, Invalid, NotFound
 from corten.events.job import Job
 from corten.image.incoming import Spool
 from corten.image.transfer import ImportOptions, import_tar, load
@@ -123,3 +123,18 @@ def test_a_flipped_byte_of_a_layer_or_configuration(
             load(store, data, Job(), Spool(tmp_path / "spool"))
         assert "fetch it again" in caught.value.hint
         assert store.images() == []
+
+
+def test_a_name_that_an_archive_does_not_have(tmp_path: Path, whole: bytes) -> None:
+    (tmp_path / NAME).write_bytes(whole)
+    with Host(Settings(tmp_path / "root", "overlay")) as host:
+        with pytest.raises(NotFound, match=r"there is no \S+other:1 in ") as caught:
+            copy(host, f"docker-archive:{tmp_path / NAME}:other:1", "x", Job())
+        assert caught.value.hint == "it has docker.io/example/thing:1"
+
+
+def test_a_directory_that_is_an_oci_layout(tmp_path: Path) -> None:
+    (tmp_path / "oci-layout").write_text("{}")
+    with pytest.raises(NotFound, match="Is a directory") as caught, input_file(str(tmp_path)):
+        pass
+    assert caught.value.hint == f"it is an OCI image layout: corten copy oci:{tmp_path} NAME"
