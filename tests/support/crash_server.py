@@ -238,7 +238,11 @@ def main(folder: str, registry: str) -> None:
     server.prepare()
     print(json.dumps("ready"), flush=True, file=answers)
     for line in requests:
-        print(json.dumps(server.answer(**json.loads(line))), flush=True, file=answers)
+        try:
+            answer = {"value": server.answer(**json.loads(line))}
+        except Exception:
+            answer = {"failed": traceback.format_exc()}
+        print(json.dumps(answer), flush=True, file=answers)
 
 
 if __name__ == "__main__":

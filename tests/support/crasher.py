@@ -36,7 +36,9 @@ class Crasher:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the crash server ended"
-        return json.loads(line)
+        answer = json.loads(line)
+        assert "value" in answer, answer["failed"]
+        return answer["value"]
 
 
 @contextmanager
