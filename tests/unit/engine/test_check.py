@@ -145,6 +145,8 @@ def test_a_damaged_tar_is_inflated_again_and_its_layer_made_anew(
     assert "(tar of registry.example/app:1)" in finding.subject
     assert finding.problem == "its content has another digest"
     assert finding.remedy == "corten system check --repair inflates it again"
+    os.truncate(host.store.blobs.file(tar), 700)  # the driver's is the same file
+    assert one(found(host), "layer").remedy.endswith("--repair makes it again from its tar")
     repaired = found(host, repair=True)
     assert [f.kind for f in repaired] == ["blob", "layer"]
     assert all(f.repaired for f in repaired)
