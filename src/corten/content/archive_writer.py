@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from corten.archive.entry import Entry
+from corten.archive.hashing import ThreadedHasher
 from corten.archive.tar_writer import TarWriter
 from corten.content.archived import ArchivedImage
 from corten.content.graph import DEPTH_LIMIT, is_document, read_document
@@ -46,9 +47,9 @@ def write_archive(
     root must be an image manifest.  ``oci`` is an OCI layout of the graphs as they
     are; of an index those children that `source` has.
 
-    Raises: NotFound: a blob is not there; Corrupt: one that does not lie in a file (its
-    bytes are verified) is another; Invalid, Unsupported: a root that the form cannot
-    hold; what `write` raises.
+    Raises: NotFound: a blob is not there; Corrupt: one is another than its digest says (the
+    archive is wrong then); Invalid, Unsupported: a root that the form cannot hold; what
+    `write` raises.
     """
     if form == "docker":
         _DockerWriter(source, write, job).run(images)
@@ -122,7 +123,7 @@ class _Writer:
         entry = Entry(_path(descriptor.digest).encode(), size=descriptor.size)
         with self.source.open(descriptor) as reader:
             if isinstance(reader, FileIO):
-                self._tar.add(entry, reader.fileno())
+                self._proven(entry, descriptor, reader)
             else:
                 # A tar needs the size before the bytes: they are proven to be the blob's first.
                 with tempfile.TemporaryFile() as spool:
@@ -140,6 +141,21 @@ class _Writer:
                     spool.seek(0)
                     self._tar.add(entry, spool.fileno())
         step.advance(descriptor.size)
+
+    def _proven(self, entry: Entry, descriptor: Descriptor, file: FileIO) -> None:
+        """Write a blob's file, and compare it with its digest on the way: who fails leaves no archive."""
+        wanted = descriptor.digest
+        if not wanted.computable:
+            self._tar.add(entry, file.fileno())
+            return
+        with ThreadedHasher(wanted.algorithm) as hasher:
+            self._tar.add(entry, file.fileno(), hasher.update)
+            found = hasher.digest()
+        if found != wanted:
+            raise Corrupt(
+                f"the content of {wanted} is {found}",
+                hint="corten system check --repair mends it, or says what brings it back",
+            )
 
     def _file(self, name: str, data: bytes) -> None:
         self._job.check()

@@ -11,14 +11,19 @@ from pathlib import Path
 import pytest
 
 from corten.config.settings import Settings
+from corten.content.archive_writer import Form
+from corten.content.archived import ArchivedImage
 from corten.content.local import LocalStore
 from corten.engine.archives import copy, input_file
 from corten.engine.host import Host
 from corten.errors import Corrupt, CortenError, Invalid, NotFound
 from corten.events.job import Job
 from corten.image.incoming import Spool
-from corten.image.transfer import ImportOptions, import_tar, load
+from corten.image.transfer import ImportOptions, import_tar, load, save
+from corten.oci.codec import convert, decode_object
+from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
+from corten.oci.manifest import parse_document
 from support.archives import config_of, manifest_of, write_tar
 from support.contents import AMD64, tar_of
 
@@ -138,3 +143,31 @@ def test_a_directory_that_is_an_oci_layout(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="Is a directory") as caught, input_file(str(tmp_path)):
         pass
     assert caught.value.hint == f"it is an OCI image layout: corten copy oci:{tmp_path} NAME"
+
+
+@pytest.mark.parametrize(
+    ("form", "damage"),
+    # A compressed form of another length is made again.
+    [("docker", "flipped"), ("docker", "cut"), ("oci", "flipped")],
+)
+def test_a_layer_that_was_damaged_here_is_not_saved(
+    tmp_path: Path, whole: bytes, form: Form, damage: str
+) -> None:
+    with LocalStore(tmp_path / "root", AMD64) as store:
+        (loaded,) = load(store, io.BytesIO(whole), Job(), Spool(tmp_path / "spool"))
+        image = ArchivedImage(loaded.descriptor, loaded.names)
+        save(store, [image], lambda data: None, Job(), form)  # its compressed form is kept
+        document = parse_document(store.blobs.read(image.descriptor.digest, 10_000))
+        layer = document.children[-1] if form == "docker" else compressed_layer(store)
+        blob = store.blobs.file(layer.digest)
+        data = blob.read_bytes()
+        blob.write_bytes(flipped(data, 40) if damage == "flipped" else data[:40])
+        with pytest.raises(Corrupt, match=f"the content of {layer.digest} is sha256:") as caught:
+            save(store, [image], lambda data: None, Job(), form)
+    assert "corten system check --repair" in caught.value.hint
+
+
+def compressed_layer(store: LocalStore) -> Descriptor:
+    fact = store.recall("compressed/gzip", Digest.of(LAYER))
+    assert fact is not None
+    return convert(decode_object(fact.encode(), "fact", 10_000), Descriptor, "fact")
