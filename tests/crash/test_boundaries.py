@@ -53,7 +53,8 @@ FEWEST = {
 
 
 def test_a_run_makes_a_thousand_kills_or_more_and_leaves_out_no_command() -> None:
-    assert FEWEST.keys() == EVERY.keys() == OPERATIONS.keys()
+    # A copy of thousands of files takes too long for it: see test_large_copy.py.
+    assert FEWEST.keys() == EVERY.keys() == OPERATIONS.keys() - {"build_many"}
     assert sum(FEWEST.values()) >= 1000
 
 

@@ -17,6 +17,7 @@ from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+from corten.builder.copy_apart import MANY
 from corten.cli.entry import main
 from corten.content.layout import OCILayout
 from corten.engine import containers
@@ -54,6 +55,11 @@ def build_copy(place: Place) -> None:
 def build_run(place: Place) -> None:
     """A build with RUN between others."""
     command(place, "build", "-t", "run:1", str(place.folder / "run"))
+
+
+def build_many(place: Place) -> None:
+    """A build whose COPY is large enough to be made in two processes."""
+    command(place, "build", "-t", "many:1", str(place.folder / "many"))
 
 
 def load(place: Place) -> None:
@@ -127,6 +133,16 @@ def _outgoing(place: Place) -> None:
     command(place, "copy", "victim:1", f"oci:{place.layout}:other")
     command(place, "copy", "base:1", f"oci:{place.layout}:app")
     command(place, "save", "-o", str(place.archive), "base:1")
+
+
+def _many(place: Place) -> None:
+    """A context with more files than one process copies."""
+    context = place.folder / "many"
+    for number in range(MANY + 500):
+        file = context / "tree" / str(number // 500) / f"file{number}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{number}\n" * 20)
+    (context / "Dockerfile").write_text("FROM base:1\nCOPY tree /tree\n")
 
 
 def _unneeded(place: Place) -> None:
@@ -263,6 +279,7 @@ OPERATIONS = {
     "pull": Operation(pull),
     "build_copy": Operation(build_copy),
     "build_run": Operation(build_run),
+    "build_many": Operation(build_many, _many),
     "load": Operation(load),
     "rmi": Operation(rmi),
     "gc": Operation(gc),
