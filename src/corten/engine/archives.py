@@ -19,6 +19,7 @@ from corten.engine.containers import rootfs_of
 from corten.engine.host import Host
 from corten.engine.lookup import check_whole, ensure_applied, find_descriptor
 from corten.engine.places import Place, open_sink, open_source, parse_place
+from corten.engine.transfer import damage_explained
 from corten.errors import Invalid, NotFound, Unavailable, Unsupported, Usage
 from corten.events.job import Job
 from corten.image.compress import compressed
@@ -177,6 +178,7 @@ def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") 
         stack.enter_context(host.store.lease())
         reader, root, name = open_source(host, origin, stack, wanted)
         if origin.transport == "corten":
+            stack.enter_context(damage_explained())
             check_whole(host, root)  # before anything is compressed
         if origin.transport == "corten" and aim.transport not in ("corten", "docker-archive"):
             root = compressed(host.store, root, step)

@@ -14,7 +14,7 @@ from corten.content.graph import read_document
 from corten.content.protocols import Source
 from corten.engine.host import Host
 from corten.engine.lookup import image_id_of, lies_on_docker_hub
-from corten.errors import CortenError, Denied, NotFound, Unavailable
+from corten.errors import Corrupt, CortenError, Denied, NotFound, Unavailable
 from corten.events.job import Job
 from corten.image.compress import compressed
 from corten.image.view import load_image
@@ -137,6 +137,16 @@ def short_name_explained(text: str, reference: Reference) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def damage_explained() -> Iterator[None]:
+    """Where what goes out of the store is not what its digest says, the hint says what mends it."""
+    try:
+        yield
+    except Corrupt as error:
+        error.hint = error.hint or "if it is damaged here, corten system check --repair mends it"
+        raise
+
+
 def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
     """Send a local image to the registry that its name says, compressed; what is there is skipped.
 
@@ -152,6 +162,7 @@ def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
         ) from error
     with (
         short_name_explained(text, reference),
+        damage_explained(),
         Registries(os.environ, _trusted(reference, insecure)) as registries,
         host.store.lease(),
         job.step("push", reference.familiar()) as step,

@@ -13,6 +13,7 @@ import pytest
 from corten.config.settings import Settings
 from corten.content.copy import copy
 from corten.content.memory import MemoryStore
+from corten.engine.archives import copy as copy_image
 from corten.engine.build import BuildOptions, build
 from corten.engine.checking.check import check
 from corten.engine.containers import create, rootfs_of
@@ -131,3 +132,13 @@ def test_without_any_whole_form_the_error_says_what_to_do(host: Host, pulled: Sm
     assert "corten system check --repair" in caught.value.hint
     assert not layer.blob.exists()
     assert list((host.root / "content" / "ingest").glob("*.new")) == []
+
+
+def test_what_leaves_the_store_damaged_is_told_what_mends_it(
+    host: Host, pulled: SmallImage, tmp_path: Path
+) -> None:
+    packed = Layer(host, pulled).packed
+    packed.write_bytes(bytes(packed.stat().st_size))
+    with pytest.raises(Corrupt, match="the content of sha256:") as caught:
+        copy_image(host, NAME, f"oci:{tmp_path / 'layout'}", Job())
+    assert caught.value.hint == "if it is damaged here, corten system check --repair mends it"
