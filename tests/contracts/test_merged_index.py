@@ -257,6 +257,20 @@ def test_many_layers_are_one_mount(tmp_path: Path, count: int) -> None:
     assert stack.look() == stacked
 
 
+def test_indexes_too_large_to_be_read_are_not_read_for_implied_directories(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    stack.add(*many(b"many", 100))
+    stack.add(*many(b"more", 100))
+    stack.add(file(b"many/x"))
+    limited = ErofsSnapshotter(stack.root, merge_limit=30)
+    with pytest.raises(Unsupported, match="more files to be merged than 30"):
+        limited.prepare("refused", stack.layers)
+    limited = ErofsSnapshotter(stack.root, merge_limit=50)  # enough to see that it need not merge
+    with mounted(limited.prepare("taken", stack.layers, readonly=True)) as tree:
+        assert len(os.listdir(tree / "many")) == 101  # noqa: PTH208
+    limited.remove("taken")
+
+
 @pytest.mark.parametrize(
     "members",
     [

@@ -41,6 +41,10 @@ def nothing(_: Digest) -> bool:
     return False
 
 
+_ONLY_READ = 4
+"""How many times as much memory merging takes as the indexes alone."""
+
+
 class ErofsSnapshotter(StackingSnapshotter):
     """Mounts layer tars through EROFS indexes (Linux 6.12 and later).
 
@@ -140,6 +144,7 @@ class ErofsSnapshotter(StackingSnapshotter):
             return bool(record.links)
         from corten.snapshot.erofs_reader import enter, is_plain
 
+        self._bound(layers[:-1], _ONLY_READ)
         root: list[tuple[IndexReader, int]] = []
         for layer in dict.fromkeys(reversed(layers[:-1])):
             reader = self._reader(layer)
@@ -227,13 +232,17 @@ class ErofsSnapshotter(StackingSnapshotter):
                 self._holdings.stacks.publish(draft, chain, record_of_stack)
         return tuple(merged.devices)
 
-    def _bound(self, layers: Sequence[Digest]) -> None:
-        """See that the indexes fit into memory.  Raises: Unsupported: they are too large together."""
+    def _bound(self, layers: Sequence[Digest], times: int = 1) -> None:
+        """See that the indexes fit into memory.  Raises: Unsupported: they are too large together.
+
+        They may be so many `times` as large as those that are merged.
+        """
         from corten.snapshot.erofs_layout import META
         from corten.snapshot.merging import INDEX_BYTES, too_many
 
         indexes = [self._holdings.layer(layer) / "index" for layer in set(layers)]
-        if sum(map(_size, indexes)) > len(indexes) * META + self._merge_limit * INDEX_BYTES:
+        limit = times * self._merge_limit * INDEX_BYTES
+        if sum(map(_size, indexes)) > len(indexes) * META + limit:
             raise too_many(self._merge_limit)
 
     def _verify(self, diff_id: Digest) -> None:
