@@ -102,7 +102,7 @@ def test_as_many_layers_as_an_index_can_have_are_accepted(fsck: Fsck, tmp_path: 
     assert problems(fsck, tmp_path / "root", *layers) == []
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LAYERS)
 def test_generated_stacks_are_accepted(
     fsck: Fsck, layers: list[list[Entry | tuple[Entry, bytes]]]

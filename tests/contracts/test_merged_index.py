@@ -305,7 +305,7 @@ def test_more_than_the_limit_is_refused_where_nothing_but_merging_shows_it(tmp_p
     assert stack.look()[b"many/l"][6] == stack.look(stack.overlay)[b"many/l"][6]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LAYERS, st.integers(0, 5))
 def test_generated_stacks_merged_and_stacked_are_the_same(
     layers: list[list[Entry | tuple[Entry, bytes]]], largest: int
