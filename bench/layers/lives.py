@@ -136,7 +136,7 @@ def started(name: str, stage: Stage) -> Iterator[Sample]:
 
 
 def big(name: str, stage: Stage) -> Iterator[Sample]:
-    """A layer of 2 GiB: build, save, push, pull, load; and the registry's peak memory."""
+    """A layer of 2 GiB: build, save, push, pull, load, and what bounds them; the registry's peak memory."""
     context = stage.inputs.folder / "big"
     image = f"{stage.inputs.our_host}/big-{stage.number}:1"
     archive = stage.inputs.folder / "big.tar"
@@ -148,6 +148,13 @@ def big(name: str, stage: Stage) -> Iterator[Sample]:
         clear.write_text("5")
         yield "2 GiB: push", cost(lambda: peer("push", *peer.push_flags, image), peer.daemons)
         yield "2 GiB: push, corten's registry", Cost(0, 0, peak_kib(server) / 1024)
+        files = dict(bounds.blobs_of(Path(peer.command[-1])))
+        tar, blob, target = files["tar"], files["gzip"], archive.with_name("written")
+        yield "2 GiB: inflate alone, one core", cost(lambda: bounds.inflate(blob))
+        yield "2 GiB: deflate alone, all cores", cost(lambda: bounds.deflate(tar))
+        yield "2 GiB: hash the tar alone", cost(lambda: bounds.hash_bytes(tar))
+        yield "2 GiB: write the tar alone, flush", cost(lambda: bounds.write(tar, target))
+        yield "2 GiB: write the blob alone, flush", cost(lambda: bounds.write(blob, target))
     with newborn(name, stage, 9) as peer:
         clear.write_text("5")
         yield "2 GiB: pull", cost(lambda: peer("pull", *peer.push_flags, image), peer.daemons)
