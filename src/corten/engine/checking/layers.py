@@ -52,8 +52,8 @@ def _layer(scope: Scope, driver: Checks, layer: Digest, problem: str) -> Finding
     tar = scope.whole_tar(layer)
     if not scope.repair:
         # Blobs are mended first: a lost tar may be there by then.
-        back = tar or (need is not None and any(map(scope.whole_tar, need.packed)))
-        what = "makes it again from its tar" if back else "removes it"
+        again = tar or (need is not None and any(map(scope.whole_tar, need.packed)))
+        what = "makes it again from its tar" if again else "removes it"
         return found("layer", subject, problem, f"{REPAIR} {what}")
     snapshots = [held for held in held_snapshots(scope.root) if layer in held.layers]
     if driver.driver == "overlay" and (at_work := _at_work(scope, snapshots)):
