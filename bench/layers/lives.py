@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from bench import measure
 from bench.disk import forget_cached, fresh_disk
+from bench.layers import bounds
 from bench.layers.inputs import VARIANTS, Inputs
 from bench.measure import Cost, children_cpu, processes_cpu
 from bench.peers import Peer, buildah, corten, docker, podman
