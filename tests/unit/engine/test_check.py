@@ -306,6 +306,17 @@ def test_a_deep_check_finds_an_index_that_is_not_the_tars(host: Host, pulled: Sm
     assert found(host, deep=True) == []
 
 
+def test_a_record_that_is_not_the_tars_is_made_again(host: Host, pulled: SmallImage) -> None:
+    path = host.root / "layers/erofs" / tar_of(host, pulled).encoded / "layer.json"
+    right = path.read_bytes()
+    path.write_bytes(right[:-1] + b',"links":[["etc/motd","etc/shadow"]]}')
+    problem = one(found(host), "layer").problem
+    assert problem == "its record is not the tar's (links)"
+    assert one(found(host, repair=True), "layer").remedy == "made again from its tar"
+    assert path.read_bytes() == right
+    assert found(host) == []
+
+
 def test_a_stale_index_json_is_written_again(host: Host, pulled: SmallImage) -> None:
     file = host.root / "content" / "index.json"
     right = file.read_bytes()
