@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTEST_ARGS ?=
+# Generated tests draw the same in every run, so that a change is judged by what it changes; `fuzz` draws anew.
+SEED ?= 1
+FUZZ_ARGS ?= tests/unit tests/contracts
 
-.PHONY: help setup setup-test pins check test coverage crash demo bench clean
+.PHONY: help setup setup-test pins check test coverage crash fuzz demo bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,7 +58,7 @@ check: setup ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 test: setup-test check ## everything: check, then all tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --hypothesis-seed=$(SEED) $(PYTEST_ARGS)
 
 coverage: setup-test ## lines and branches that the tests of units and contracts reach
 	$(BIN)/coverage run -m pytest -q tests/unit tests/contracts tests/spec tests/hostile
@@ -63,6 +66,10 @@ coverage: setup-test ## lines and branches that the tests of units and contracts
 
 crash: setup-test ## kill at every system call, at random and by power cut: more of it than `test`
 	CORTEN_CRASH=all CORTEN_CRASH_KILLS=400 CORTEN_CRASH_CUTS=60 $(BIN)/pytest -q tests/crash
+
+fuzz: setup-test ## generated tests with other draws each time, until one fails: SEED_FROM=n begins at n
+	seed=$${SEED_FROM:-$$RANDOM}; while :; do echo "seed $$seed"; \
+	  $(BIN)/pytest -q -x --hypothesis-seed=$$seed -m hypothesis $(FUZZ_ARGS) || exit 1; seed=$$((seed + 1)); done
 
 demo: setup ## the main job, end to end: base image, build, run, push, pull
 	$(PY) examples/demo.py
