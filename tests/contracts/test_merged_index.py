@@ -265,7 +265,7 @@ def test_indexes_too_large_to_be_read_are_not_read_for_implied_directories(tmp_p
     limited = ErofsSnapshotter(stack.root, merge_limit=30)
     with pytest.raises(Unsupported, match="more files to be merged than 30"):
         limited.prepare("refused", stack.layers)
-    limited = ErofsSnapshotter(stack.root, merge_limit=50)  # enough to see that it need not merge
+    limited = ErofsSnapshotter(stack.root, merge_limit=60)  # enough to see that it need not merge
     with mounted(limited.prepare("taken", stack.layers, readonly=True)) as tree:
         assert len(os.listdir(tree / "many")) == 101  # noqa: PTH208
     limited.remove("taken")

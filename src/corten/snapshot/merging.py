@@ -48,7 +48,7 @@ from corten.snapshot.implied import covering
 from corten.snapshot.links import ForeignLink
 from corten.snapshot.merged_links import Source, resolve_links
 
-INDEX_BYTES = 128
+INDEX_BYTES = 96
 """How many bytes of an index count as one name, where attributes take more room than names do."""
 _LINKS = struct.Struct("<I")
 _ADDRESS = struct.Struct("<II")
