@@ -99,7 +99,7 @@ def test_a_build_whose_reading_process_is_killed_says_so_and_leaves_nothing(
 ) -> None:
     place = crashers[0].place(registry, "killed")
     chance = random.Random(f"{SEED} child")
-    said = []
+    said: list[str] = []
     for number in range(20):
         if number >= KILLS // 2 and said:
             break
