@@ -120,9 +120,10 @@ class ErofsSnapshotter(StackingSnapshotter):
         if layers and self._holdings.stacks.record(chains[-1]) is not None:
             mount = self._merged(layers)
             return [mount], [mount.target]
+        readers: dict[Digest, IndexReader] = {}
         for count in range(len(layers), 0, -1):
             merged = self._holdings.stacks.record(chains[count - 1]) is not None
-            if merged or self._depends(layers[:count]):
+            if merged or self._depends(layers[:count], readers):
                 break
         else:
             return super()._stack(layers)
@@ -137,8 +138,11 @@ class ErofsSnapshotter(StackingSnapshotter):
             lower.append(mount.target)
         return before, lower
 
-    def _depends(self, layers: tuple[Digest, ...]) -> bool:
-        """Whether the topmost layer cannot be shown without knowing what is below it."""
+    def _depends(self, layers: tuple[Digest, ...], readers: dict[Digest, IndexReader]) -> bool:
+        """Whether the topmost layer cannot be shown without knowing what is below it.
+
+        `readers` keeps indexes that were read for the next question.
+        """
         record = self._record(layers[-1])
         if record.links or not record.implied:
             return bool(record.links)
@@ -147,8 +151,9 @@ class ErofsSnapshotter(StackingSnapshotter):
         self._bound(layers[:-1], _ONLY_READ)
         root: list[tuple[IndexReader, int]] = []
         for layer in dict.fromkeys(reversed(layers[:-1])):
-            reader = self._reader(layer)
-            root.append((reader, reader.root))
+            if layer not in readers:
+                readers[layer] = self._reader(layer)
+            root.append((readers[layer], readers[layer].root))
             if self._record(layer).opaque:
                 break
         below = (found for _, found in covering(record.implied, root, enter))
