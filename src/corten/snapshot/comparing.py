@@ -98,7 +98,7 @@ def tree_difference(directory: Path, tar: Path, tree: LayerTree) -> str:
 def _differences(directory: Path, tree: LayerTree, source: int) -> Iterator[str]:
     # One descriptor, as in extraction: a path from the root may be longer than calls take.
     here = os.open(directory, _DIRECTORY)
-    inodes: dict[int, tuple[int, int]] = {}
+    inodes: dict[int, os.stat_result] = {}
     levels = [(b"", iter([(b".", tree.root)]))]
     try:
         while True:
@@ -114,7 +114,8 @@ def _differences(directory: Path, tree: LayerTree, source: int) -> Iterator[str]
             place = b"/proc/self/fd/%d/%b" % (here, name)
             yield from _difference(node, place, show(whole) or "the root directory", source)
             status = os.lstat(place)
-            if inodes.setdefault(id(node), _identity(status)) != _identity(status):
+            first = inodes.setdefault(id(node), status)
+            if _identity(first) != _identity(status) and not _is_full(here, first, status):
                 yield f"{show(whole)} is not the hard link that it should be"
             if node.children is not None:
                 here = _go(here, name)
@@ -128,6 +129,11 @@ def _go(here: int, name: bytes) -> int:
     there = os.open(name, _DIRECTORY, dir_fd=here)
     os.close(here)
     return there
+
+
+def _is_full(here: int, *files: os.stat_result) -> bool:
+    """Whether one of `files` has as many names as can be, so that others had to be a copy's."""
+    return max(file.st_nlink for file in files) >= os.fpathconf(here, "PC_LINK_MAX")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
