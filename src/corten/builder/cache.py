@@ -162,6 +162,9 @@ def _open(path: Path) -> sqlite3.Connection:
         db = connect(path, _VERSION, _prepare)
     # Losing the last entries in a power cut costs a rebuild, not an image.
     db.execute("PRAGMA synchronous = NORMAL")
+    # Pages: a large copy's digests are written while it runs, and who waits for the disk then
+    # keeps the copy waiting.  Closing does it for all of them.
+    db.execute("PRAGMA wal_autocheckpoint = 10000")
     return db
 
 
