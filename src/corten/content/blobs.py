@@ -73,6 +73,11 @@ class BlobDirectory:
         found = self._look(digest)
         return None if found is None else found.st_size
 
+    def length(self, digest: Digest) -> int | None:
+        """As `size_or_none`, also of a blob that a power cut may have spoilt: nothing is read."""
+        found = self._stat(digest)
+        return None if found is None else found.st_size
+
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there, with the size that the descriptor says."""
         found = self._look(descriptor.digest)
@@ -96,26 +101,18 @@ class BlobDirectory:
 
         Raises: NotFound; Invalid: the offset lies behind the end.
         """
-        try:
-            fd = os.open(self.file(digest), _READ)
-        except OSError as error:
-            if error.errno in _ABSENT:
-                raise missing(digest, self.hint) from None
-            raise storage_error(error, f"read {digest}") from error
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise missing(digest, self.hint)
-            if self._derives and not is_settled(fd) and not self._is_whole(digest):
-                raise missing(digest, self.hint)
-            if not 0 <= offset <= found.st_size:
-                raise Invalid(f"offset {offset} lies outside of {digest}")
-            if offset:
-                os.lseek(fd, offset, os.SEEK_SET)
-        except BaseException:
-            os.close(fd)
-            raise
-        return FileIO(fd, "r")
+        while True:
+            file = self._opened(digest)
+            try:
+                if not self._derives or self._is_whole(digest, file):
+                    if not 0 <= offset <= os.fstat(file.fileno()).st_size:
+                        raise Invalid(f"offset {offset} lies outside of {digest}")
+                    file.seek(offset)
+                    return file
+            except BaseException:
+                file.close()
+                raise
+            file.close()  # it is gone, unless another has brought it anew meanwhile
 
     def read(self, digest: Digest, limit: int) -> bytes:
         """A small blob whole.  Raises: NotFound; Invalid: it is longer than `limit` bytes."""
@@ -180,7 +177,7 @@ class BlobDirectory:
     def put(self, data: bytes, media_type: str = media.OCTET_STREAM) -> Descriptor:
         """Store a small blob.  Raises: Unavailable."""
         descriptor = Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
-        if self.touch(descriptor.digest):
+        if self.has(descriptor) and self.touch(descriptor.digest):
             return descriptor
         with self.ingest() as ingest:
             ingest.write(data)
@@ -277,30 +274,49 @@ class BlobDirectory:
         found = self._stat(digest)
         if found is None or not self._derives or is_settled(self.file(digest)):
             return found
-        return self._stat(digest) if self._is_whole(digest) else None
-
-    def _is_whole(self, digest: Digest) -> bool:
-        """Whether a blob that was left to the kernel before the machine stopped got to the disk."""
         try:
-            with FileIO(os.open(self.file(digest), _READ), "r") as seen:
-                hasher = new_hasher(digest.algorithm)
-                while piece := seen.read(PIECE):
-                    hasher.update(piece)
-                whole = Digest.from_hasher(hasher, digest.algorithm) == digest
-                if whole:
-                    settle(seen.fileno())
-                else:
-                    self.take_out(digest, seen)
+            with self.open(digest) as file:
+                return os.fstat(file.fileno())
+        except NotFound:
+            return None
+
+    def _opened(self, digest: Digest) -> FileIO:
+        try:
+            fd = os.open(self.file(digest), _READ)
         except OSError as error:
             if error.errno in _ABSENT:
-                return False
+                raise missing(digest, self.hint) from None
+            raise storage_error(error, f"read {digest}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise missing(digest, self.hint)
+        return FileIO(fd, "r")
+
+    def _is_whole(self, digest: Digest, file: FileIO) -> bool:
+        """Whether an open blob is what was written; if not, it is taken out.
+
+        One that was left to the kernel before the machine stopped is read for that.
+        """
+        if is_settled(file.fileno()):
+            return True
+        try:
+            hasher = new_hasher(digest.algorithm)
+            while piece := file.read(PIECE):
+                hasher.update(piece)
+            whole = Digest.from_hasher(hasher, digest.algorithm) == digest
+            if whole:
+                settle(file.fileno())
+            else:
+                self.take_out(digest, file)
+        except OSError as error:
             raise storage_error(error, f"read {digest}") from error
         return whole
 
     def _publish_derived(self, file: Path, digest: Digest) -> None:
         """As `_publish`, unless it is there: that one may be on disk, and an applied layer's."""
-        target = self.file(digest)
-        if self._stat(digest) is not None and is_settled(target) and self.touch(digest):
+        found = self._stat(digest)
+        whole = found is not None and found.st_size == file.stat().st_size
+        if whole and is_settled(self.file(digest)) and self.touch(digest):
             file.unlink()
         else:
             self._publish(file, digest)

@@ -143,7 +143,7 @@ def _children(store: LocalStore, digest: Digest) -> list[Digest]:
     children: list[Digest] = []
     if (fact := store.recall("compressed/gzip", digest)) is not None:
         children.append(_compressed(fact))
-    size = store.blobs.size_or_none(digest)
+    size = store.blobs.length(digest)
     if size is None or size > CONFIG_LIMIT:
         return children
     with suppress(NotFound), store.blobs.open(digest) as file:  # else another collection was faster
@@ -178,7 +178,7 @@ def _unfounded(store: LocalStore, found: set[Digest]) -> list[Digest]:
     """What there are facts about, but no blob: a collection was killed after it removed that."""
     known = store.catalog.rows("SELECT DISTINCT digest FROM facts")
     strange = (digest for (text,) in known if (digest := Digest(text)) not in found)
-    return [digest for digest in strange if store.blobs.size_or_none(digest) is None]
+    return [digest for digest in strange if store.blobs.length(digest) is None]
 
 
 def _forget_facts(store: LocalStore, gone: list[Digest]) -> None:

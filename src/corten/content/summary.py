@@ -37,8 +37,12 @@ def summarize(blobs: BlobDirectory, root: Descriptor, platform: Platform) -> Sum
             return Summary(root.digest, "", 0)
         return summarize(blobs, image_manifest(blobs, root, platform), platform)
     for descriptor in document.children:
-        if not media.is_foreign(descriptor.media_type) and not blobs.touch(descriptor.digest):
-            raise missing(descriptor.digest, blobs.hint)
+        digest = descriptor.digest
+        if media.is_foreign(descriptor.media_type):
+            continue
+        # Used first, then looked at: what is there now stays.
+        if not blobs.touch(digest) or blobs.size_or_none(digest) is None:
+            raise missing(digest, blobs.hint)
     return _summarize_manifest(blobs, document)
 
 

@@ -1,23 +1,28 @@
 """Blobs that can be made again are not waited for, and are looked at after a power cut."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from corten.content.gc import collect
 from corten.content.local import LocalStore
 from corten.errors import NotFound
 from corten.image.assemble import assemble
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
-from corten.oci.image_config import ImageConfig, RootFS
+from corten.oci.image_config import CONFIG_LIMIT, ImageConfig, RootFS
 from corten.oci.manifest import build_index
 from corten.system.settling import is_marked
 from support.contents import put
 
 MARK = "user.corten.unsettled"
 TAR = b"a tar" * 1000
+LOOKS = 8000
 
 
 @pytest.fixture
@@ -82,6 +87,13 @@ def test_deriving_again_keeps_the_file_that_is_there(store: LocalStore) -> None:
     assert store.locate(blob).stat().st_ino == before
 
 
+def test_deriving_again_replaces_what_was_cut_short(store: LocalStore) -> None:
+    blob = derived(store)
+    os.truncate(store.locate(blob), 100)
+    assert derived(store) == blob
+    assert store.locate(blob).read_bytes() == TAR
+
+
 def test_deriving_again_replaces_what_nobody_can_vouch_for(store: LocalStore) -> None:
     blob = derived(store)
     file = after_a_power_cut(store, blob, b"")
@@ -105,6 +117,61 @@ def test_a_blob_that_an_image_names_is_on_disk(store: LocalStore) -> None:
     assert is_marked(store.locate(layer))
     store.tag("localhost/built:1", image)
     assert not is_marked(store.locate(layer))
+
+
+def test_no_image_is_named_whose_layer_a_power_cut_spoilt(store: LocalStore) -> None:
+    layer = derived(store)
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS((Digest(layer.digest),)))
+    image = assemble(store, config)
+    after_a_power_cut(store, layer, bytes(len(TAR)))
+    with pytest.raises(NotFound):
+        store.tag("localhost/built:1", image)
+    assert store.names() == ()
+
+
+def test_what_is_put_again_replaces_what_a_power_cut_spoilt(store: LocalStore) -> None:
+    after_a_power_cut(store, derived(store), bytes(len(TAR)))
+    assert store.blobs.read(store.blobs.put(TAR).digest, len(TAR)) == TAR
+
+
+def test_a_collection_reads_no_tar(store: LocalStore) -> None:
+    # After a reboot it would read every layer that was ever pulled.
+    layer = derived(store, bytes(CONFIG_LIMIT + 1))
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS((Digest(layer.digest),)))
+    store.tag("localhost/built:1", assemble(store, config))
+    loose = derived(store, bytes(CONFIG_LIMIT + 2))
+    files = [after_a_power_cut(store, blob) for blob in (layer, loose)]
+    with store.lease():
+        collect(store)
+    assert all(map(is_marked, files))
+
+
+def test_a_reader_never_gets_what_was_spoilt_while_another_replaces_it(store: LocalStore) -> None:
+    blob = derived(store)
+    with spoiling_and_mending(store.locate(blob)) as other:
+        for _ in range(LOOKS):
+            with suppress(NotFound), store.open(blob) as opened:
+                assert opened.readall() == TAR
+        assert other.poll() is None
+
+
+@contextmanager
+def spoiling_and_mending(file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process puts a spoilt blob in the place of a whole one and back, again and again."""
+    program = (
+        "import os, sys\n"
+        "file, other, tar = sys.argv[1], sys.argv[1] + '.other', open(sys.argv[1], 'rb').read()\n"
+        "while True:\n"
+        "    for data in bytes(len(tar)), tar:\n"
+        "        with open(other, 'wb') as made: made.write(data)\n"
+        f"        if data != tar: os.setxattr(other, '{MARK}', b'an earlier boot')\n"
+        "        os.replace(other, file)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(file)]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_an_index_settles_what_its_images_name(store: LocalStore) -> None:
