@@ -18,7 +18,9 @@ from contextlib import contextmanager, suppress
 
 from corten import errors
 from corten.builder.copy_process import (
+    CODE,
     SLOT,
+    Broken,
     Digests,
     Ended,
     Failed,
@@ -84,7 +86,10 @@ def copy_apart(
     op: Copy, sources: Sources, write: Callable[[bytes], object], below: Tree | None, job: Job
 ) -> Copied | None:
     """As `copy_layer`, in two processes; None: the second one cannot be started here."""
-    memory = os.memfd_create("corten-copy")
+    try:
+        memory = os.memfd_create("corten-copy")
+    except OSError:
+        return None
     try:
         with _process(_request(op, sources, below, memory)) as process:
             return _follow(process, memory, sources.hashes, write, job)
@@ -116,11 +121,13 @@ def _request(op: Copy, sources: Sources, below: Tree | None, memory: int) -> Req
 def _process(request: Request) -> Iterator[subprocess.Popen[bytes]]:
     """The second process for the time of the block."""
     descriptors = [fd for fd in (request.tree, request.below, request.memory) if fd >= 0]
-    utf8 = f"utf8={sys.flags.utf8_mode}"
+    if min(descriptors) <= 2:
+        raise _NotStarted  # where ours are closed, and the process has its pipes
     try:
         process = subprocess.Popen(
-            # -P: no module is taken from the directory in which somebody builds.
-            [sys.executable, "-P", "-X", utf8, "-c", _PROGRAM],
+            _interpreter(),
+            # With it, it would not end, and take what it is sent for a program.
+            env={**os.environ, "PYTHONINSPECT": ""},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -137,6 +144,21 @@ def _process(request: Request) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+def _interpreter() -> list[str]:
+    """How an interpreter like this one is started.  Raises: _NotStarted.
+
+    Where Python is part of another program, `sys.executable` may be that program, and who knows
+    what it does when it is started.
+    """
+    program = sys.executable or ""
+    if getattr(sys, "frozen", False) or not os.path.basename(program).startswith("python"):  # noqa: PTH119
+        raise _NotStarted
+    flags = sys.flags
+    isolation = ["-E"] * flags.ignore_environment + ["-s"] * flags.no_user_site
+    # -P: no module is taken from the directory in which somebody builds.
+    return [program, *isolation, "-P", "-X", f"utf8={flags.utf8_mode}", "-c", _PROGRAM]
 
 
 def _follow(
@@ -159,7 +181,9 @@ def _follow(
             continue
         report = receive(reports)
         match report:
-            case Ready():
+            case Ready(code):
+                if code != CODE:
+                    raise _NotStarted
                 started = True
             case Piece(slot, size):
                 data = os.pread(memory, size, slot * SLOT)
@@ -171,11 +195,12 @@ def _follow(
                     hashes.keep(learnt, began)
             case Ended(digest, newest, entries):
                 return Copied(digest, newest, entries)
-            case Failed():
-                raise _error(report)
+            case Failed() | Broken():
+                raise error_of(report)
             case None if not started:
                 raise _NotStarted
             case None:
+                job.check()
                 status = process.wait()
                 reason = f"signal {-status}" if status < 0 else f"exit status {status}"
                 raise Unavailable(
@@ -183,10 +208,13 @@ def _follow(
                 )
 
 
-def _error(report: Failed) -> Exception:
+def error_of(report: Failed | Broken) -> Exception:
     """The error that the process met, as if it had been met here."""
     message = os.fsdecode(report.message)
-    if not report.family:
-        return RuntimeError(message)
-    family: type[CortenError] = getattr(errors, report.family)
-    return family(message, hint=report.hint)
+    if isinstance(report, Failed):
+        family: type[CortenError] = getattr(errors, report.family)
+        return family(message, hint=os.fsdecode(report.hint))
+    file = (os.fsdecode(report.file),) if report.file else ()
+    error = OSError(report.number, message, *file) if report.number else RuntimeError(message)
+    error.add_note(os.fsdecode(report.trace))
+    return error

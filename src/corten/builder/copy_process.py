@@ -1,4 +1,4 @@
-"""The program that copies a tree in a process of its own: ``python -m corten.builder.copy_process``.
+"""The program that copies a tree in a process of its own.
 
 It reads a `Request` from its standard input and writes `Report`s to its standard output:
 what it has put into the memory that both processes share, and how it ended.  Whose
@@ -11,11 +11,11 @@ import gc
 import os
 import signal
 import struct
-import sys
 from collections.abc import Iterable
 
 import msgspec
 
+from corten import __version__
 from corten.builder.copying import Sources, write_layer
 from corten.builder.graph import Copy
 from corten.builder.hashes import Learnt
@@ -27,6 +27,8 @@ from corten.events.job import Job
 SLOT = 4 * 1024 * 1024
 """The most bytes of a piece, and where each begins in the shared memory."""
 SLOTS = 6
+CODE = f"{__version__} {__file__}"
+"""Which program this is: both processes must run the same one."""
 _REQUESTS, _REPORTS = 0, 1
 
 _length = struct.Struct("<I")
@@ -46,7 +48,9 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """The process has begun to work."""
+    """The process has begun to work; ``code`` is its `CODE`."""
+
+    code: str = ""
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -72,17 +76,23 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """An error of one of our families, or (``family`` empty) one that should not happen.
-
-    The message may have bytes of names in it that are not UTF-8.
-    """
+    """An error of one of our families.  There may be names in it that are not UTF-8."""
 
     family: str
     message: bytes
-    hint: str = ""
+    hint: bytes
 
 
-Report = Ready | Piece | Digests | Ended | Failed
+class Broken(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Any other error: ``number`` and ``file`` are those of the operating system's, else empty."""
+
+    number: int
+    message: bytes
+    file: bytes
+    trace: bytes
+
+
+Report = Ready | Piece | Digests | Ended | Failed | Broken
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Report).decode
@@ -152,21 +162,24 @@ class _Output:
 
 def main() -> int:
     """Do what the request says."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked us decides, and ends us
+    # They come to a terminal's or service's processes together: whoever asked us decides, and
+    # ends us.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     gc.disable()  # nothing here makes cycles, and there is much to search
     asked = _message(_REQUESTS)
     if asked is None:
         return 1
     request = msgspec.msgpack.decode(asked, type=Request)
     try:
-        send(_REPORTS, Ready())
+        send(_REPORTS, Ready(CODE))
         send(_REPORTS, _copy(request, _Output(request.memory)))
     except BrokenPipeError:
         return 1  # nobody waits for it any more
     return 0
 
 
-def _copy(request: Request, output: _Output) -> Ended | Failed:
+def _copy(request: Request, output: _Output) -> Ended | Failed | Broken:
     tree = Tree(request.tree, Ignore(request.ignore), request.label)
     below = Tree(request.below, None, request.below_label) if request.below >= 0 else None
     hashes = None if request.keep_owner else output
@@ -175,14 +188,19 @@ def _copy(request: Request, output: _Output) -> Ended | Failed:
         return Ended(*write_layer(request.op, sources, output.write, below, Job()))
     except CortenError as error:
         family = next(each for each in type(error).__mro__ if each.__module__ == "corten.errors")
-        return Failed(family.__name__, os.fsencode(error.message), error.hint)
+        return Failed(family.__name__, os.fsencode(error.message), os.fsencode(error.hint))
     except BrokenPipeError:
         raise
-    except Exception:
-        import traceback
-
-        return Failed("", os.fsencode(traceback.format_exc()))
+    except Exception as error:
+        return broken(error)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def broken(error: Exception) -> Broken:
+    """What is told of an error that is none of ours."""
+    import traceback
+
+    trace = os.fsencode("".join(traceback.format_exception(error)))
+    if isinstance(error, OSError) and error.errno:
+        file = error.filename if isinstance(error.filename, str | bytes) else ""
+        return Broken(error.errno, os.fsencode(error.strerror or ""), os.fsencode(file), trace)
+    return Broken(0, os.fsencode(f"{type(error).__name__}: {error}"), b"", trace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from corten.builder.copy_apart import copy_apart, copy_layer
-from corten.builder.copy_process import SLOT
+import corten
+from corten.builder.copy_apart import copy_apart, copy_layer, error_of
+from corten.builder.copy_process import SLOT, broken
 from corten.builder.copying import Copied, Sources, content_digest, write_layer
 from corten.builder.graph import Copy, Inline
 from corten.builder.hashes import Learnt
-from corten.builder.tree import open_tree
+from corten.builder.tree import Tree, open_tree
 from corten.builder.walk import count_names, unreadable
 from corten.dockerfile.ignore import parse_ignore
 from corten.errors import Cancelled, Conflict, CortenError, Denied, Invalid, Unavailable
@@ -171,6 +173,18 @@ def test_an_error_is_the_same_from_two_processes(
     assert message in errors[0][1]
 
 
+def test_an_error_that_is_none_of_ours_keeps_its_kind_and_says_where(context: Path) -> None:
+    op = Copy(("/d",), "/x", chmod="rwx")
+    with pytest.raises(RuntimeError, match=r"^ValueError: invalid literal") as caught:
+        copied(copy_apart, context, None, op)
+    assert "Traceback" in caught.value.__notes__[0]
+    for error in (PermissionError(13, "Permission denied", "/a\udcff"), OSError(5, "I/O error")):
+        found = error_of(broken(error))
+        assert isinstance(found, OSError)
+        assert (type(found), found.args) == (type(error), error.args[:2])
+        assert found.filename == error.filename
+
+
 def apart(context: Path, write: Callable[[bytes], object], job: Job | None = None) -> Copied | None:
     """Copy the tree in two processes, and hand its pieces to `write`."""
     with open_tree(context, None, "the build context") as tree:
@@ -186,6 +200,15 @@ def test_a_killed_process_is_an_error_that_says_so(context: Path) -> None:
     with pytest.raises(Unavailable, match=r"ended \(signal 9\)") as caught:
         apart(context, kill)
     assert caught.value.hint == "build again"
+
+
+def test_signals_that_come_to_both_processes_are_answered_by_one(context: Path) -> None:
+    def signal_it(data: bytes) -> None:
+        for pid in children():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(pid, number)
+
+    assert apart(context, signal_it) is not None
 
 
 def test_a_cancelled_copy_ends_the_other_process(context: Path) -> None:
@@ -244,15 +267,92 @@ def test_when_it_is_killed_itself_the_other_process_ends(context: Path) -> None:
         os.close(other)
 
 
-@pytest.mark.parametrize("program", ["/nonexistent/python", "/bin/false", ""])
+@pytest.mark.parametrize("program", ["/nonexistent/python", "python-that-fails", "", None])
 def test_where_no_process_can_be_started_one_does_all(
-    context: Path, monkeypatch: pytest.MonkeyPatch, program: str
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None
 ) -> None:
-    monkeypatch.setattr(sys, "executable", program)
+    (tmp_path / "python-that-fails").symlink_to("/bin/false")
+    monkeypatch.setattr(sys, "executable", program and str(tmp_path / program))
     op = Copy(("/d",), "/x")
     assert copied(copy_apart, context, None, op) == (None, b"", [])
     large = partial(copy_layer, many=500)
     assert copied(large, context, None, op) == copied(write_layer, context, None, op)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_program_that_has_python_in_it_is_not_started_again(
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    program = tmp_path / ("python" if frozen else "server")
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(sys, "frozen", frozen, raising=False)
+    assert apart(context, len) is None
+    assert not (tmp_path / "started").exists()
+
+
+def test_another_corten_makes_no_layer_of_ours(
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corten").symlink_to(Path(corten.__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert apart(context, len) is None
+
+
+def test_an_interpreter_that_would_ask_for_more_ends(
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONINSPECT", "1")
+    timer = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(20)
+    try:
+        assert apart(context, len) is None
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, timer)
+
+
+def test_an_environment_that_this_interpreter_ignores_is_ignored(
+    context: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "msgspec.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    script = (
+        "import sys; from corten.builder.copy_apart import *\n"
+        "from corten.builder.tree import open_tree\n"
+        "with open_tree(sys.argv[1]) as tree:\n"
+        "    sources = Sources(tree, False, None, None)\n"
+        "    assert copy_apart(Copy(('/d',), '/x'), sources, len, None, Job())\n"
+    )
+    subprocess.run(
+        [sys.executable, "-I", "-c", script, str(context)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_standard_descriptors_or_memory_one_does_all(context: Path) -> None:
+    with open_tree(context) as tree:
+        sources = Sources(tree, False, None, None)
+        below = os.dup(0)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (below, limits[1]))
+        os.close(below)
+        try:
+            assert copy_apart(Copy(("/d",), "/x"), sources, len, None, Job()) is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        kept = os.dup(0)
+        os.dup2(tree.fd, 0)
+        try:
+            low = Sources(Tree(0), False, None, None)
+            assert copy_apart(Copy(("/d",), "/x"), low, len, None, Job()) is None
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)
 
 
 def test_what_lies_where_somebody_builds_is_not_run(
