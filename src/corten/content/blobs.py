@@ -30,6 +30,7 @@ from corten.system.locks import directory_locked, is_still
 from corten.system.settling import is_marked, is_settled, settle
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+_UNCHANGING = (errno.EROFS, errno.EACCES, errno.EPERM)
 # A layout may come from a stranger: a link in place of a blob is no blob, a FIFO must not block.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -309,6 +310,8 @@ class BlobDirectory:
             else:
                 self.take_out(digest, file)
         except OSError as error:
+            if error.errno in _UNCHANGING:
+                raise missing(digest, self.hint) from None
             raise storage_error(error, f"read {digest}") from error
         return whole
 

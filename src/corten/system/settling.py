@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "user.corten.unsettled"
@@ -70,8 +71,5 @@ def _mark(file: int | str | Path) -> bytes | None:
 def settle(fd: int) -> None:
     """Wait until the file is on disk, and take its mark off.  Raises: OSError."""
     os.fsync(fd)
-    try:
+    with suppress(OSError):  # where nothing can be written a mark may stay: it costs one more look
         os.removexattr(fd, MARK)
-    except OSError as error:
-        if error.errno not in _NONE:
-            raise
