@@ -148,6 +148,8 @@ class NewLayer:
     def commit(self) -> Digest:
         """Keep it: durable, in the store, mountable.  Returns the diff id."""
         stacks = self._stacks
+        if self._feed is not None:
+            self._feed.end()
         diff_id = self._ingest.commit().digest
         path = stacks.path(diff_id)
         if self._feed is not None:

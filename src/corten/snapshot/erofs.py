@@ -29,6 +29,7 @@ from corten.system.settling import is_settled, settle
 
 if TYPE_CHECKING:
     from corten.snapshot.erofs_reader import IndexReader
+    from corten.snapshot.feeding import TreeFeed
     from corten.snapshot.tree import LayerTree
 
 
@@ -72,13 +73,20 @@ class ErofsSnapshotter(StackingSnapshotter):
             with suppress(Unsupported):
                 self._merged(layers)
 
-    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+    def feeding(self) -> TreeFeed:
+        """As `StackingSnapshotter.feeding`; the index is begun before the tar is committed."""
+        from corten.snapshot.erofs_index import build_index
+        from corten.snapshot.feeding import TreeFeed
+
+        return TreeFeed(self._publish_once, build_index)
+
+    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path, index: bytes = b"") -> None:
         with self._holdings.draft() as draft:
-            record = self._build(tree, tar, draft)
+            record = self._build(tree, tar, draft, index)
             self._holdings.publish(draft, diff_id, record)
 
-    def _build(self, tree: LayerTree, tar: Path, draft: Path) -> LayerRecord:
-        """Make what belongs to a layer in `draft`."""
+    def _build(self, tree: LayerTree, tar: Path, draft: Path, index: bytes = b"") -> LayerRecord:
+        """Make what belongs to a layer in `draft`, its index too unless it is given."""
         from corten.snapshot.erofs_index import build_index
         from corten.snapshot.expansion import expand
 
@@ -88,7 +96,7 @@ class ErofsSnapshotter(StackingSnapshotter):
         else:
             _link(tar, data)
         size = data.stat().st_size
-        index = build_index(tree, size)
+        index = index or build_index(tree, size)
         # Left to the kernel: its checksum tells whether a power cut has spoilt it.
         (draft / "index").write_bytes(index)
         (draft / "mnt").mkdir()

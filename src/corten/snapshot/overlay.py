@@ -30,7 +30,7 @@ class OverlaySnapshotter(StackingSnapshotter):
     def __init__(self, root: Path) -> None:
         super().__init__(root, "overlay")
 
-    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path, index: bytes = b"") -> None:
         with self._holdings.draft() as draft:
             target = draft / "fs"
             target.mkdir(mode=0o755)

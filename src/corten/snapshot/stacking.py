@@ -53,8 +53,8 @@ class StackingSnapshotter(ABC):
         return TreeFeed(self._publish_once)
 
     @abstractmethod
-    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
-        """Make the layer out of its tree; `tar` has the data."""
+    def _publish(self, tree: LayerTree, diff_id: Digest, tar: Path, index: bytes = b"") -> None:
+        """Make the layer out of its tree; `tar` has the data; `index` is the driver's, if made."""
 
     @abstractmethod
     def _lower(self, diff_id: Digest) -> tuple[tuple[Mount, ...], str]:
@@ -110,9 +110,9 @@ class StackingSnapshotter(ABC):
         """Forget layers that nothing holds; see `Snapshotter.prune`."""
         return self._holdings.prune({digest.encoded for digest in keep}, before)
 
-    def _publish_once(self, tree: LayerTree, diff_id: Digest, tar: Path) -> None:
+    def _publish_once(self, tree: LayerTree, diff_id: Digest, tar: Path, index: bytes) -> None:
         if not self.has(diff_id):
-            self._publish(tree, diff_id, tar)
+            self._publish(tree, diff_id, tar, index)
 
     def _record(self, diff_id: Digest) -> LayerRecord:
         """What is known of a layer.  Raises: NotFound: it is not applied; Corrupt."""
