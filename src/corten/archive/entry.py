@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -10,6 +11,16 @@ import msgspec
 
 Kind = Literal["file", "directory", "symlink", "link", "char", "block", "fifo"]
 """What a member is; ``link`` is a hard link to an earlier member."""
+
+KINDS: Mapping[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+}
+"""What becomes of a file, by the type that its mode has.  Of sockets nothing does."""
 
 NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 

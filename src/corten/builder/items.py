@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from corten.archive.entry import NO_XATTRS, Entry, Kind
+from corten.archive.entry import KINDS, NO_XATTRS, Entry, Kind
 from corten.builder.graph import Copy
 from corten.builder.hashes import Hashes, Learnt, hash_file, stamp
 from corten.builder.layers import LayerWriter
@@ -28,15 +28,7 @@ from corten.events.job import Job
 _SMALL = 1024 * 1024
 _HELD = 256
 _SECOND = 1_000_000_000
-_KINDS: Mapping[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFIFO: "fifo",
-}
-_KIND_FIELDS = {kind: field(kind) for kind in _KINDS.values()}
+_KIND_FIELDS = {kind: field(kind) for kind in KINDS.values()}
 _sha256 = hashlib.sha256(usedforsecurity=False)
 _field = lru_cache(4096)(field)
 
@@ -106,7 +98,7 @@ class ItemCopier:
         read; Denied: it may not be read.
         """
         state = item.state
-        kind = _KINDS.get(stat.S_IFMT(state.st_mode))
+        kind = KINDS.get(stat.S_IFMT(state.st_mode))
         if kind is None:
             raise Invalid(f"{item.source} is a socket, which cannot be copied")
         notes = self._notes

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from corten.cli.quick_words import status_of
+from corten.cli.quick_words import split_root, status_of
 
 if TYPE_CHECKING:
     from corten.engine.creation import ContainerOptions
@@ -70,18 +70,10 @@ class Request(NamedTuple):
 
 def parse_run(arguments: Sequence[str]) -> Request | None:
     """What the words ask for.  None: only the full command line can tell."""
-    words = list(arguments)
-    root = ""
-    if words[:1] == ["--root"]:
-        root, words = (words[1], words[2:]) if len(words) > 1 else ("", [])
-        if not root:
-            return None
-    elif words and words[0].startswith("--root="):
-        root = words.pop(0)[len("--root=") :]
-        if not root:
-            return None
-    if words[:1] != ["run"] or os.path.isfile(root):  # noqa: PTH113
+    rooted = split_root(arguments)
+    if rooted is None or rooted[1][:1] != ["run"]:
         return None
+    root, words = rooted
     found = _flags(words[1:])
     if found is None:
         return None

@@ -39,12 +39,14 @@ def transfer_quickly(transfer: Transfer) -> int:
 
 
 def _transfer(transfer: Transfer) -> int:
+    from corten.cli.http_library import load_urllib3
     from corten.cli.views.reporter import reporter
     from corten.config.settings import Settings
     from corten.engine.host import Host
 
     words = transfer.words
     quiet = bool(words.switches)
+    load_urllib3()
     with Host(Settings.load(os.environ, words.root or None)) as host:
         with reporter("quiet" if quiet else "auto", sys.stderr) as job:
             said = COMMANDS[transfer.command](host, words.names[0], job)

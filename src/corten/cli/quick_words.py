@@ -24,20 +24,33 @@ def parse_plain(
     arguments: Sequence[str], command: str, switches: Collection[str] = ()
 ) -> Plain | None:
     """What the words ask `command` for.  None: only the full command line can tell."""
-    words = list(arguments)
-    root = ""
-    if words[:1] == ["--root"] and len(words) > 1:
-        root, words = words[1], words[2:]
-    elif words and words[0].startswith("--root="):
-        root, words = words[0][len("--root=") :], words[1:]
+    rooted = split_root(arguments)
+    if rooted is None:
+        return None
+    root, words = rooted
     given = words[1:]
     names = tuple(word for word in given if word not in switches)
     if words[:1] != [command] or not names or any(not n or n.startswith("-") for n in names):
         return None
-    # An empty root, or a file, is a mistake that the full command line speaks about.
-    if os.path.isfile(root) or (not root and len(words) < len(arguments)):  # noqa: PTH113
-        return None
     return Plain(root, names, frozenset(given) - frozenset(names))
+
+
+def split_root(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
+    """The root that stands before the command (maybe empty), and the other words.
+
+    None: the full command line has something to say about it.
+    """
+    words = list(arguments)
+    if words[:1] == ["--root"]:
+        root, words = "".join(words[1:2]), words[2:]
+    elif words and words[0].startswith("--root="):
+        root = words.pop(0).removeprefix("--root=")
+    else:
+        return "", words
+    unreadable = os.path.exists(root) and not os.access(root, os.R_OK)  # noqa: PTH110
+    if not root or unreadable or os.path.isfile(root):  # noqa: PTH113
+        return None
+    return root, words
 
 
 def status_of(command: str, work: Callable[[], int]) -> int:

@@ -17,7 +17,6 @@ from corten import __version__
 from corten.errors import CortenError, Denied, Invalid, Unavailable
 from corten.oci.reference import DOCKER_HUB
 from corten.remote.failures import explain
-from corten.remote.library import load_urllib3
 from corten.remote.proxies import proxy_for
 from corten.wire import client
 from corten.wire.challenge import Scope
@@ -155,7 +154,6 @@ class Transport:
     def _send(
         self, method: str, url: str, headers: dict[str, str], body: Any, patience: float
     ) -> BaseHTTPResponse:
-        load_urllib3()
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from corten.archive.entry import NO_XATTRS, Entry, Kind, show
+from corten.archive.entry import KINDS, NO_XATTRS, Entry, Kind, show
 from corten.archive.holes import Stretches, find_stretches, is_sparse
 from corten.archive.tar_writer import TarWriter
 from corten.errors import Conflict, Invalid, Unavailable, Unsupported
@@ -26,14 +26,6 @@ from corten.snapshot.members import OPAQUE_MARK, PATH_MAX, WHITEOUT_PREFIX
 from corten.snapshot.stacks import RootMetadata
 from corten.system.xattr import layer_attributes, read_xattrs
 
-_KINDS: dict[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFIFO: "fifo",
-}
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -165,7 +157,7 @@ class _Walk:
             self._mark(level.path + WHITEOUT_PREFIX + name)
             return None
         self._check(full, name)
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        kind = KINDS.get(stat.S_IFMT(status.st_mode))
         if kind == "directory":
             return self._directory(full, name)
         if kind is None:

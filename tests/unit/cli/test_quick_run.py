@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -106,6 +108,21 @@ def test_a_file_as_the_root_is_left_to_the_full_command_line(tmp_path: Path) -> 
     file.touch()
     assert parse_run(["--root", str(file), "run", "busybox"]) is None
     assert parse_run(["--root", str(tmp_path), "run", "busybox"]) is not None
+
+
+@pytest.mark.root
+def test_a_root_that_may_not_be_read_is_left_to_the_full_command_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0)
+    code = (
+        "import os; from corten.cli.quick_words import split_root\n"
+        "os.setresuid(1, 1, 1)\n"
+        "print(split_root(['--root', 'closed', 'run']), split_root(['--root', 'none', 'run']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "None ('none', ['run'])\n"
 
 
 def test_an_empty_image_is_left_to_the_full_command_line() -> None:

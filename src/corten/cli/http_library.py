@@ -1,4 +1,4 @@
-"""The HTTP library, loaded when a first request is made, and no more of it than that takes."""
+"""The HTTP library for a command that will make a request, and no more of it than that takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from types import ModuleType
 def load_urllib3() -> None:
     """Import urllib3 without `importlib.metadata`, which only its HTTP/2 asks for a version.
 
-    With all that it imports it is a twentieth of a push that finds nothing to do.
+    With all that it imports it is a twentieth of a push that finds nothing to do.  For a
+    process that has no other thread yet, and belongs to us: whoever imports
+    `importlib.metadata` meanwhile has a stand-in.
     """
     name = "importlib.metadata"
     if "urllib3" in sys.modules or name in sys.modules:
