@@ -266,9 +266,7 @@ def rootfs_of(host: Host, record: ContainerRecord) -> tuple[Mount, ...]:
     """
     snapshotter = host.snapshotter
     if record.driver and record.driver != snapshotter.driver:
-        from corten.snapshot.probing import choose
-
-        return choose(host.root, record.driver).mounts(record.snapshot)
+        return host.driver(record.driver).mounts(record.snapshot)
     try:
         return snapshotter.mounts(record.snapshot)
     except NotFound:

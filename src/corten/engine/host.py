@@ -57,6 +57,13 @@ class Host(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def snapshotter(self) -> Snapshotter:
         """The storage driver, named or chosen by probing.  Raises: as `probing.choose`."""
+        return self.driver(self.settings.storage_driver)
+
+    def driver(self, name: str) -> Snapshotter:
+        """The storage driver `name`: what was made by it needs it, whichever is in use now.
+
+        Raises: as `probing.choose`.
+        """
         from corten.snapshot.probing import choose
 
         def restore(diff_id: Digest) -> bool:
@@ -64,8 +71,7 @@ class Host(msgspec.Struct, frozen=True, dict=True):
 
             return restore_tar(self.store, diff_id)
 
-        settings = self.settings
-        return choose(self.root, settings.storage_driver, restore, settings.merge_limit)
+        return choose(self.root, name, restore, self.settings.merge_limit)
 
     @cached_property
     def runtime(self) -> Runtime:

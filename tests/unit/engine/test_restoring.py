@@ -100,6 +100,17 @@ def test_a_container_that_is_started_again_makes_it_again(
     assert layer.is_whole()
 
 
+def test_a_container_of_another_driver_than_the_one_in_use_makes_it_again(
+    host: Host, pulled: SmallImage
+) -> None:
+    record = create(host, ContainerOptions(image=NAME, command=("x",)), Job())
+    layer = Layer(host, pulled)
+    cut(layer)
+    with Host(Settings(host.root, "overlay")) as other:
+        assert rootfs_of(other, record)
+    assert layer.is_whole()
+
+
 @damages
 @pytest.mark.root
 def test_a_build_makes_it_again(
