@@ -97,6 +97,8 @@ def _copy(source: bytes, target: bytes) -> None:
     if stat.S_ISREG(status.st_mode):
         with open(source, "rb") as file, open(target, "xb") as made:
             copy_range(file.fileno(), 0, made.fileno(), 0, status.st_size)
+            # Links are in the journal before the record that vouches for them; these bytes are not.
+            os.fsync(made.fileno())
     elif stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211
     else:
