@@ -177,10 +177,11 @@ def hold(host: Host, image: Image) -> None:
 
     Raises: LayerMissing.
     """
-    touch = host.store.blobs.touch
+    blobs = host.store.blobs
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=False):
         # From either of the two the driver's form can be made again.
-        if not any([touch(layer.digest), touch(diff_id)]):
+        here, tar = blobs.touch(layer.digest), blobs.touch(diff_id)
+        if not here and not (tar and blobs.size_or_none(diff_id) is not None):
             raise LayerMissing(host, image, layer.digest)
 
 

@@ -19,6 +19,7 @@ from corten.engine.checking.check import check
 from corten.engine.containers import create, rootfs_of
 from corten.engine.creation import ContainerOptions
 from corten.engine.host import Host
+from corten.engine.lookup import LayerMissing
 from corten.errors import Corrupt
 from corten.events.job import Job
 from corten.oci.digest import Digest
@@ -143,6 +144,18 @@ def test_without_any_whole_form_the_error_says_what_to_do(host: Host, pulled: Sm
     assert "corten system check --repair" in caught.value.hint
     assert not layer.blob.exists()
     assert list((host.root / "content" / "ingest").glob("*.new")) == []
+
+
+def test_a_tar_that_a_power_cut_spoilt_is_no_form_of_a_layer(
+    host: Host, pulled: SmallImage
+) -> None:
+    """Then the image is not all here, and is pulled again: what is here would not start."""
+    layer = Layer(host, pulled)
+    layer.packed.unlink()
+    layer.blob.write_bytes(bytes(layer.blob.stat().st_size))
+    os.setxattr(layer.blob, "user.corten.unsettled", b"an earlier boot")
+    with pytest.raises(LayerMissing):
+        create(host, ContainerOptions(image=NAME, command=("x",), pull="never"), Job())
 
 
 def test_what_leaves_the_store_damaged_is_told_what_mends_it(
