@@ -23,7 +23,7 @@ from corten.errors import Invalid, Unsupported
 from corten.snapshot.expansion import copy_range
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import Implied, covering
-from corten.snapshot.links import find_below
+from corten.snapshot.links import Steps, find_below
 from corten.system.xattr import read_xattrs, write_xattrs
 
 _OPAQUE = "trusted.overlay.opaque"
@@ -41,12 +41,13 @@ def complete(layer: Path, below: Sequence[str], record: LayerRecord, target: Pat
     place = os.fsencode(target)
     made: set[bytes] = set()
     copies: dict[bytes, bytes] = {}
+    steps = Steps()
     looks = dict(covered(below, record.implied))
     for directory in looks:
         _make(place, directory, made)
     for link in record.links:
         with _failing("look at", link.target):
-            source = find(below, link.target)
+            source = find(below, link.target, steps)
         if source is None:
             raise Invalid(
                 f"{show(link.name)} is a hard link to {show(link.target)}, "
@@ -152,14 +153,14 @@ def _attributes(directory: bytes) -> dict[str, bytes]:
     return attributes
 
 
-def find(layers: Sequence[str], path: bytes) -> bytes | None:
+def find(layers: Sequence[str], path: bytes, steps: Steps) -> bytes | None:
     """Where the file lies that `path` names in a stack of directories, topmost first.
 
     Symlinks on the way are followed inside the stack, the last part is not.  None
-    if there is nothing, or a directory.
+    if there is nothing, or a directory.  Raises: Unsupported: that takes more than `steps`.
     """
     top = [os.fsencode(layer) for layer in layers]
-    return find_below(path, top, _enter, _target)
+    return find_below(path, top, _enter, _target, steps)
 
 
 def _enter(directories: list[bytes], name: bytes) -> tuple[list[bytes], bytes | None]:

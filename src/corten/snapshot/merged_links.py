@@ -10,7 +10,7 @@ from corten.errors import Invalid
 from corten.oci.digest import Digest
 from corten.snapshot.erofs_layout import CHAR, DIRECTORY, SYMLINK, Dirent
 from corten.snapshot.erofs_reader import IndexReader
-from corten.snapshot.links import ForeignLink, find_below
+from corten.snapshot.links import ForeignLink, Steps, find_below
 
 Source = tuple[int, int]
 """A layer by its place among the layers, and the number of an inode in its index."""
@@ -34,19 +34,20 @@ class Linking(Protocol):
 
 
 def resolve_links(
-    layers: Sequence[Linking], order: Sequence[int], names: Names
+    layers: Sequence[Linking], order: Sequence[int], names: Names, steps: Steps
 ) -> tuple[list[Extra], set[Source]]:
     """What the links of `layers` add to each, and all inodes that they name.
 
     `order` is the stack, lowest first, as places in `layers`; `names` lists a directory.
-    Raises: Invalid: a link names what is not in the layers below it, or a directory.
+    Raises: Invalid: a link names what is not in the layers below it, or a directory;
+    Unsupported: to find out takes more than `steps`.
     """
     extra: list[Extra] = [{} for _ in layers]
     if any(layer.links for layer in layers):
         for count, at in enumerate(order):
             if layers[at].links:
-                below = order[:count]
-                extra[at] = _Resolver(layers, below, extra, names).resolve(at, layers[at])
+                resolver = _Resolver(layers, order[:count], extra, names)
+                extra[at] = resolver.resolve(at, layers[at], steps)
     return extra, {source for each in extra for names in each.values() for source in names.values()}
 
 
@@ -72,11 +73,11 @@ class _Resolver:
             if layers[at].opaque:
                 break
 
-    def resolve(self, at: int, layer: Linking) -> Extra:
+    def resolve(self, at: int, layer: Linking, steps: Steps) -> Extra:
         """The names that `layer`, which is number `at`, gives to files below it."""
         found: Extra = {}
         for link in layer.links:
-            source = find_below(link.target, self._root, self._enter, self._target)
+            source = find_below(link.target, self._root, self._enter, self._target, steps)
             if source is None:
                 raise Invalid(
                     f"layer {layer.diff_id.short}: {show(link.name)} is a hard link to "

@@ -45,11 +45,13 @@ from corten.snapshot.erofs_layout import (
 from corten.snapshot.erofs_reader import IndexReader
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import covering
-from corten.snapshot.links import ForeignLink
+from corten.snapshot.links import ForeignLink, Steps
 from corten.snapshot.merged_links import Source, resolve_links
 
 INDEX_BYTES = 96
 """How many bytes of an index count as one name, where attributes take more room than names do."""
+_STEPS = 16
+"""How often a name that is looked at may be one on the way to what a link names."""
 _LINKS = struct.Struct("<I")
 _ADDRESS = struct.Struct("<II")
 
@@ -113,7 +115,8 @@ class _Merger:
         place = {layer.diff_id: at for at, layer in enumerate(self.layers)}
         order = [place[layer.diff_id] for layer in layers]
         self.readers = [layer.reader for layer in self.layers]
-        self.extra, self.shared = resolve_links(self.layers, order, self._names)
+        steps = Steps(_STEPS * limit)
+        self.extra, self.shared = resolve_links(self.layers, order, self._names, steps)
         self.implied = [_implied_inodes(layer) for layer in self.layers]
         self.roots = self._roots()
         at = max(self.roots, key=lambda source: self.readers[source[0]].count)[0]

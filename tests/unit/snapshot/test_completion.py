@@ -15,7 +15,7 @@ from corten.errors import Invalid, Unsupported
 from corten.snapshot.completion import complete, covered, find
 from corten.snapshot.holdings import LayerRecord
 from corten.snapshot.implied import Implied
-from corten.snapshot.links import ForeignLink
+from corten.snapshot.links import ForeignLink, Steps
 
 NS = 1_234_567_890_123_456_789
 
@@ -88,20 +88,20 @@ def seen(path: Path) -> tuple[object, ...]:
 class TestFinding:
     def test_topmost_file_counts(self, place: Path) -> None:
         put(place / "low/d/f")
-        assert find(below(place), b"d/f") == os.fsencode(place / "low/d/f")
+        assert find(below(place), b"d/f", Steps()) == os.fsencode(place / "low/d/f")
         put(place / "middle/d/f")
-        assert find(below(place), b"d/f") == os.fsencode(place / "middle/d/f")
+        assert find(below(place), b"d/f", Steps()) == os.fsencode(place / "middle/d/f")
 
     def test_file_over_a_directory_hides_it(self, place: Path) -> None:
         put(place / "low/d/f")
         put(place / "middle/d")
-        assert find(below(place), b"d/f") is None
-        assert find(below(place), b"d") == os.fsencode(place / "middle/d")
+        assert find(below(place), b"d/f", Steps()) is None
+        assert find(below(place), b"d", Steps()) == os.fsencode(place / "middle/d")
 
     def test_directories_are_no_files(self, place: Path) -> None:
         (place / "low/d").mkdir()
-        assert find(below(place), b"d") is None
-        assert find(below(place), b"nothing") is None
+        assert find(below(place), b"d", Steps()) is None
+        assert find(below(place), b"nothing", Steps()) is None
 
     def test_symlinks_are_followed_within_the_stack_the_last_is_not(self, place: Path) -> None:
         put(place / "low/d/f")
@@ -109,15 +109,15 @@ class TestFinding:
         (place / "middle/up").symlink_to("../../../d")
         (place / "middle/last").symlink_to("/etc/passwd")
         for path in (b"s/f", b"up/f", b"s/../d/./f"):
-            assert find(below(place), path) == os.fsencode(place / "low/d/f")
-        assert find(below(place), b"last") == os.fsencode(place / "middle/last")
+            assert find(below(place), path, Steps()) == os.fsencode(place / "low/d/f")
+        assert find(below(place), b"last", Steps()) == os.fsencode(place / "middle/last")
         (place / "middle/out").symlink_to("/etc")
-        assert find(below(place), b"out/passwd") is None
+        assert find(below(place), b"out/passwd", Steps()) is None
 
     def test_endless_symlinks_end(self, place: Path) -> None:
         (place / "low/a").symlink_to("b")
         (place / "low/b").symlink_to("a")
-        assert find(below(place), b"a/f") is None
+        assert find(below(place), b"a/f", Steps()) is None
 
 
 class TestLinks:
@@ -129,6 +129,14 @@ class TestLinks:
         for name in ("g", "new/er/h"):
             assert (place / "made" / name).samefile(source)
         assert source.stat().st_nlink == 3
+
+    def test_a_link_that_leads_through_too_many_directories_is_refused(self, place: Path) -> None:
+        put(place / "low/d/f")
+        (place / "low/long").symlink_to("d/../" * 200 + ".")
+        path = b"long/" * 39 + b"d/f"
+        assert find(below(place), path, Steps()) is not None
+        with pytest.raises(Unsupported, match="too many directories"):
+            find(below(place), path, Steps(10_000))
 
     def test_symlinks_are_linked_not_what_they_name(self, place: Path) -> None:
         target = put(place / "outside")

@@ -199,6 +199,15 @@ def test_links_go_through_symlinks_of_lower_layers(tmp_path: Path) -> None:
         merge(tmp_path, [symlink(b"loop", b"loop")], [link(b"x", b"loop/a")])
 
 
+def test_links_that_lead_through_too_many_directories_are_refused(tmp_path: Path) -> None:
+    low: Members = [directory(b"d"), file(b"f"), symlink(b"long", b"d/../" * 200 + b".")]
+    members = [link(b"x%d" % number, b"long/" * 39 + b"f") for number in range(4)]
+    layers = [layer(tmp_path, low), layer(tmp_path, members)]
+    assert len(walk(b"".join(merge_indexes(layers).pieces))) == 8
+    with pytest.raises(Unsupported, match="too many directories"):
+        merge_indexes(layers, 1000)
+
+
 def test_same_layer_twice_is_what_it_is_on_top(tmp_path: Path) -> None:
     one, two = layer(tmp_path, [file(b"a", b"1")]), layer(tmp_path, [file(b".wh.a"), file(b"b")])
     assert set(walk(b"".join(merge_indexes([one, two, one]).pieces))) == {b"", b"a", b"b"}
