@@ -14,7 +14,7 @@ MAX_LINKS = 65536
 MAX_LINKS_SIZE = 16 * 1024 * 1024
 """The most bytes that their targets may have together: all are kept in the layer's record."""
 MAX_STEPS = 16_000_000
-"""How many directories of layers may be looked into to find what links name: some 10 s of work."""
+"""How many directories may be looked into to follow symlinks and links: some 10 s of work."""
 
 _HOPS = 40
 
@@ -49,7 +49,7 @@ def confined(parts: list[bytes]) -> list[bytes]:
 class Steps:
     """How many directories may still be looked into.
 
-    Symlinks to long paths, one through the other, make 100,000 steps of a link of 80 bytes.
+    Symlinks to long paths, one through the other, make 100,000 steps of a name of 80 bytes.
     """
 
     def __init__(self, limit: int = MAX_STEPS) -> None:
@@ -60,8 +60,8 @@ class Steps:
         self._left -= count
         if self._left < 0:
             raise Unsupported(
-                "hard links to lower layers lead through too many directories",
-                hint="the symlinks that they go through seem to be made for that",
+                "names in a layer lead through too many directories by way of symlinks",
+                hint="the layer seems to be made for that, to keep whoever uses it busy",
             )
 
 

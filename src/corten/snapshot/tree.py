@@ -20,7 +20,14 @@ import msgspec
 from corten.archive.entry import Entry, show
 from corten.errors import Invalid, Unsupported
 from corten.snapshot.implied import MAX_IMPLIED, MAX_IMPLIED_SIZE, Implied
-from corten.snapshot.links import MAX_LINKS, MAX_LINKS_SIZE, ForeignLink, confined
+from corten.snapshot.links import (
+    MAX_LINKS,
+    MAX_LINKS_SIZE,
+    MAX_STEPS,
+    ForeignLink,
+    Steps,
+    confined,
+)
 from corten.snapshot.members import (
     AUFS_MARK,
     NAME_MAX,
@@ -93,10 +100,12 @@ class LayerTree:
     did; ``whiteouts`` tells that something of lower layers is hidden; ``sparse``
     lists the nodes whose data has holes.  After :meth:`complete`, ``links`` lists the
     foreign hard links, which stand in the tree no longer, and ``implied`` the directories
-    that no member names, unless all that lower layers have there is hidden.
+    that no member names, unless all that lower layers have there is hidden.  `steps`: how
+    far symlinks may lead all members together, in parts of paths.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self._steps = Steps(steps)
         self.root = Node(_PARENT, 0, {})
         self.explicit_root: Entry | None = None
         self.whiteouts = False
@@ -357,7 +366,9 @@ class LayerTree:
                 target = child.entry.linkname
                 if target.startswith(b"/"):
                     stack, path = [self.root], []
-                todo.extend(reversed(target.split(b"/")))
+                inner = target.split(b"/")
+                self._steps.take(len(inner))
+                todo.extend(reversed(inner))
                 continue
             elif child.children is None:
                 raise Invalid(f"{show(entry.name)}: {show(part)} is not a directory")

@@ -9,6 +9,7 @@ from corten.errors import CortenError, Invalid, Unsupported
 from corten.snapshot.links import MAX_LINKS, MAX_LINKS_SIZE
 from corten.snapshot.members import clean
 from corten.snapshot.tree import LayerTree, Node
+from support.layers import Members
 from support.tars import directory, entries, file, link, pack, symlink
 
 
@@ -135,6 +136,22 @@ def test_error_names_the_member_in_one_line() -> None:
         grow(file(b"evil\n\x1b[31m/../../x"))
     assert str(caught.value).isprintable()
     assert "evil" in str(caught.value)
+
+
+def test_names_that_symlinks_lead_through_too_many_directories_are_refused() -> None:
+    tree = LayerTree(20_000)
+    detour = [directory(b"d"), symlink(b"long", b"d/../" * 200 + b".")]
+    members: Members = [
+        *detour,
+        file(b"long/" * 40 + b"a"),
+        *(file(b"long/e%d/f" % n) for n in range(9)),
+    ]
+    *first, last = entries(pack(*members, file(b"long/" * 39 + b"b/c")))
+    for entry in first:
+        tree.add(entry, 512)
+    assert {b"a", b"e0/f", b"e8/f"} < paths(tree)
+    with pytest.raises(Unsupported, match="too many directories"):
+        tree.add(last, 512)
 
 
 def test_link_that_symlinks_make_longer_than_a_path_is_refused() -> None:
