@@ -74,11 +74,6 @@ class BlobDirectory:
         found = self._look(digest)
         return None if found is None else found.st_size
 
-    def length(self, digest: Digest) -> int | None:
-        """As `size_or_none`, also of a blob that a power cut may have spoilt: nothing is read."""
-        found = self._stat(digest)
-        return None if found is None else found.st_size
-
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there, with the size that the descriptor says."""
         found = self._look(descriptor.digest)
@@ -97,15 +92,16 @@ class BlobDirectory:
                     media_type = detect_media_type(raw)
         return Descriptor(media_type=media_type, digest=digest, size=size)
 
-    def open(self, digest: Digest, offset: int = 0) -> FileIO:
+    def open(self, digest: Digest, offset: int = 0, *, prove: bool = True) -> FileIO:
         """The blob's file, to be read from `offset` bytes on.
 
+        Without `prove` also one that a power cut may have spoilt, which is not read then.
         Raises: NotFound; Invalid: the offset lies behind the end.
         """
         while True:
             file = self._opened(digest)
             try:
-                if not self._derives or self._is_whole(digest, file):
+                if not (self._derives and prove) or self._is_whole(digest, file):
                     if not 0 <= offset <= os.fstat(file.fileno()).st_size:
                         raise Invalid(f"offset {offset} lies outside of {digest}")
                     file.seek(offset)
