@@ -29,6 +29,8 @@ from corten.events.job import Job
 
 T = 1_600_000_000
 SHORT = Path("/sys/kernel/uevent_seqnum")
+OTHERS: set[int] = set()
+"""Processes of other tests, which may serve a whole session."""
 
 
 class Known:
@@ -85,6 +87,7 @@ def below(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Neither a process nor a descriptor stays."""
+    OTHERS.update(children())
     before = len(list(Path("/proc/self/fd").iterdir()))
     yield
     assert children() == []
@@ -92,10 +95,12 @@ def nothing_left() -> Iterator[None]:
 
 
 def children() -> list[int]:
+    """The processes that this one has started since the test began."""
     return [
         int(pid)
         for task in Path("/proc/self/task").iterdir()
         for pid in (task / "children").read_text().split()
+        if int(pid) not in OTHERS
     ]
 
 
