@@ -44,8 +44,11 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
 def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
     """Build an image from a Dockerfile into the local store.
 
-    Raises: as :func:`corten.builder.build.build`; Invalid: a tag, platform or network.
+    Raises: as :func:`corten.builder.build.build`; Invalid: a tag, platform or network, or
+    a value that is no text.
     """
+    _check_text("build argument", options.build_args)
+    _check_text("label", options.labels)
     if options.network not in ("host", "none", "default"):
         raise Invalid(f"unknown network {options.network!r} for build steps", hint="host or none")
     request = BuildRequest(
@@ -71,6 +74,18 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
         folder=host.root / "cache",
     )
     return build_image(request, equipment, job)
+
+
+def _check_text(what: str, values: Mapping[str, str]) -> None:
+    """Raises: Invalid: bytes that are not UTF-8, which arguments and the environment may have."""
+    for name, value in values.items():
+        try:
+            f"{name}={value}".encode()
+        except UnicodeEncodeError:
+            raise Invalid(
+                f"the {what} {name} is not UTF-8",
+                hint="an image's configuration can hold nothing else",
+            ) from None
 
 
 def _executor(host: Host) -> Executor:
