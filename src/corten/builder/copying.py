@@ -21,7 +21,7 @@ from corten.builder.notes import Notes
 from corten.builder.tree import Found, Tree
 from corten.builder.walk import Item, single, walk
 from corten.config.limits import layer_limit
-from corten.errors import Invalid, NotFound
+from corten.errors import Conflict, Invalid, NotFound
 from corten.events.job import Job
 
 if TYPE_CHECKING:
@@ -178,7 +178,10 @@ class _Copying:
 
     def means(self) -> Means:
         if self.given.means is None:
-            raise ValueError("this copy has URLs or archives, and nothing to take them with")
+            # It was made for directories alone, and one of them is a file by now.
+            raise Conflict(
+                "a directory that ADD names changed while it was read", hint="build again"
+            )
         return self.given.means
 
     def entry(self, path: str, kind: Kind, mode: int, owner: Owner, seconds: int) -> Entry:
