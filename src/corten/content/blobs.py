@@ -297,10 +297,7 @@ class BlobDirectory:
         if is_settled(file.fileno()):
             return True
         try:
-            hasher = new_hasher(digest.algorithm)
-            while piece := file.read(PIECE):
-                hasher.update(piece)
-            whole = Digest.from_hasher(hasher, digest.algorithm) == digest
+            whole = _digest_of(file, digest.algorithm) == digest
             if whole:
                 settle(file.fileno())
             else:
@@ -321,6 +318,9 @@ class BlobDirectory:
             self._publish(file, digest)
 
     def _publish(self, file: Path, digest: Digest) -> None:
+        if self._has_same(file, digest):
+            file.unlink()
+            return
         target = self.file(digest)
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True)
@@ -329,6 +329,31 @@ class BlobDirectory:
             _use_now(file)  # the last write may be long ago: what counts is when it became a blob
             file.replace(target)
         sync_directory(target.parent)
+
+    def _has_same(self, file: Path, digest: Digest) -> bool:
+        """Whether the blob is there, whole and on disk; then it is as if it had come now.
+
+        It may be an applied layer's as well, by a hard link: another file in its place would
+        take as much room again.
+        """
+        try:
+            with self._opened(digest) as there:
+                if os.fstat(there.fileno()).st_size != file.stat().st_size:
+                    return False
+                if _digest_of(there, digest.algorithm) != digest:
+                    return False
+                if is_marked(there.fileno()):
+                    settle(there.fileno())
+                return is_still(self.file(digest), there.fileno()) and self.touch(digest)
+        except NotFound:
+            return False
+
+
+def _digest_of(file: FileIO, algorithm: str) -> Digest:
+    hasher = new_hasher(algorithm)
+    while piece := file.read(PIECE):
+        hasher.update(piece)
+    return Digest.from_hasher(hasher, algorithm)
 
 
 def _use_now(file: Path) -> None:

@@ -220,7 +220,10 @@ class LocalStore:
         return self._images()
 
     def find(self, text: str) -> list[ImageRecord]:
-        """The images whose ID is `text` or begins with it (``sha256:`` or at least 2 hex digits)."""
+        """The images whose ID, or manifest's digest, is `text` or begins with it.
+
+        `text` has ``sha256:`` or at least 2 hex digits.
+        """
         bare = text.removeprefix("sha256:")
         if len(bare) < 2 or len(bare) > 64 or not _HEX.issuperset(bare):
             return []
@@ -312,12 +315,15 @@ class LocalStore:
         return self.blobs.typed(digest)
 
     def _images(self, low: str = "", high: str = "~") -> list[ImageRecord]:
-        """The images whose IDs lie from `low` to below `high`."""
+        """The images whose IDs or manifests' digests lie from `low` to below `high`."""
         rows = self.catalog.rows(
             "SELECT media_type, digest, size, image_id, created, layers_size, added,"
             " (SELECT group_concat(name, ' ') FROM"
             "   (SELECT name FROM names n WHERE n.digest = images.digest ORDER BY name))"
-            " FROM images WHERE image_id >= ? AND image_id < ? ORDER BY added DESC, digest",
+            " FROM images WHERE image_id >= ? AND image_id < ? OR digest >= ? AND digest < ?"
+            " ORDER BY added DESC, digest",
+            low,
+            high,
             low,
             high,
         )

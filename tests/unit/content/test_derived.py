@@ -109,6 +109,32 @@ def test_ingesting_a_blob_makes_it_durable_even_if_it_was_derived(store: LocalSt
     assert not is_marked(store.locate(blob))
 
 
+def test_a_blob_that_comes_again_stays_the_file_that_an_applied_layer_shares(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    with store.ingest() as ingest:
+        ingest.write(TAR)
+        blob = ingest.commit()
+    (tmp_path / "data").hardlink_to(store.locate(blob))
+    with store.ingest() as ingest:
+        ingest.write(TAR)
+        assert ingest.commit() == blob
+    assert (tmp_path / "data").samefile(store.locate(blob))
+    assert list((store.path / "ingest").glob("*.new")) == []
+
+
+@pytest.mark.parametrize("damaged", [b"x" * len(TAR), TAR[:-1]])
+def test_a_blob_that_comes_again_replaces_a_damaged_one(store: LocalStore, damaged: bytes) -> None:
+    with store.ingest() as ingest:
+        ingest.write(TAR)
+        blob = ingest.commit()
+    store.locate(blob).write_bytes(damaged)
+    with store.ingest() as ingest:
+        ingest.write(TAR)
+        ingest.commit()
+    assert store.locate(blob).read_bytes() == TAR
+
+
 def test_a_blob_that_an_image_names_is_on_disk(store: LocalStore) -> None:
     # What it was derived from belongs to another image, which may be removed.
     layer = derived(store)

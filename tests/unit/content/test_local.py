@@ -306,3 +306,12 @@ def test_a_blob_that_got_lost_is_said_how_to_find_out_about(store: LocalStore) -
         with pytest.raises(NotFound, match=str(layer.digest)) as caught:
             act()
         assert "corten system check" in caught.value.hint
+
+
+def test_an_image_is_found_by_its_manifests_digest_as_well_as_by_its_id(store: LocalStore) -> None:
+    image = plain_image(store, b"a")
+    store.tag("", image.root)
+    root = str.__str__(image.root.digest)
+    for text in (root, root.removeprefix("sha256:"), root[7:19], str.__str__(image.config.digest)):
+        assert [record.descriptor for record in store.find(text)] == [image.root]
+    assert store.find("sha256:" + "0" * 64) == []
