@@ -122,3 +122,12 @@ def test_what_a_repair_set_aside_is_a_row_of_its_own(host: Host) -> None:
     assert (row.total, row.active, row.reclaimable) == (1, 0, 0)
     assert MIB <= row.size < MIB + 64 * 1024
     assert usage(host)["Images"].size <= before - MIB
+
+
+def test_volumes_are_nobodys_to_give_back(host: Host) -> None:
+    data = host.root / "volumes" / "mine" / "data"
+    data.mkdir(parents=True)
+    (data / "file").write_bytes(os.urandom(MIB))
+    row = usage(host)["Volumes"]
+    assert (row.total, row.active, row.reclaimable) == (1, 0, 0)
+    assert row.size >= MIB

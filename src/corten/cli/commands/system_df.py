@@ -26,7 +26,9 @@ def command(form: str) -> None:
     SIZE is what lies there, each file once: of a pulled layer that is its compressed blob, its
     tar and a small index.  What images share with the build cache
     counts as the images'.  RECLAIMABLE is what no container needs: `corten system prune -a`
-    and `corten builder prune` delete it.  Damaged is what `corten system check --repair` moved to
+    and `corten builder prune` delete it.  Of volumes
+    `corten rm -v` deletes those without a name; no command deletes the others, which lie in the
+    directory volumes under the root.  Damaged is what `corten system check --repair` moved to
     the directory damaged under the root: yours to look at or delete.
     """
     from corten.engine.usage import disk_usage
