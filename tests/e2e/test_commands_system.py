@@ -119,10 +119,17 @@ def test_rmi_frees_the_disk_at_once(root: Path, tmp_path: Path, words: tuple[str
 
 def test_gc_says_what_it_spares(root: Path) -> None:
     ok("rmi", "--no-prune", "busybox", root=root)
+    partial = root / "content/ingest" / f"sha256-{'0' * 64}.part"
+    partial.write_bytes(b"half")
     said = ok("gc", "--cache", root=root)
     assert "Spared " in said
-    assert "--grace 0" in said
-    assert "Spared" not in ok("gc", "--cache", "--grace", "0", root=root)
+    assert "Kept " in said
+    assert said.count("--grace 0") == 2
+    assert partial.exists()
+    said = ok("gc", "--cache", "--grace", "0", root=root)
+    assert "Spared" not in said
+    assert "Kept" not in said
+    assert not partial.exists()
     assert list((root / "content/blobs/sha256").iterdir()) == []
 
 

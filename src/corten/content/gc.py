@@ -55,19 +55,23 @@ def collect(
     roots: Iterable[Digest] = (),
     *,
     grace: float = GRACE,
+    partial_age: float = PARTIAL_AGE,
     prune: Prune | None = None,
 ) -> Collected:
     """Remove what nothing holds.
 
     `roots` are further digests to keep, with all below them (a build cache's
     results); they are asked for after the leases were looked at, so that who ends a
-    lease has put its roots there before.  `grace` is in seconds.  With `prune` applied layers go too, before the
-    tars that they are made of: a layer without its tar would look whole.
+    lease has put its roots there before.  `grace` is in seconds, and so is `partial_age`:
+    what came of a blob and was last written longer ago goes, unless somebody is at work.
+    With `prune` applied layers go too, before the tars that they are made of: a layer without
+    its tar would look whole.
     """
     # In this order: whoever takes a lease that is not seen here uses things after `now`.
     now = time.time()
     oldest = store.leases.oldest()
-    unused_since = min(now - grace, now if oldest is None else oldest - _SLACK)
+    begun = now if oldest is None else oldest - _SLACK
+    unused_since = min(now - grace, begun)
     # Without names: what is listed must go.  Without a list: the first one was never finished.
     if (store.path / "index.json").exists() or store.names():
         store.publish_names()  # one that removed a name may have been killed before it did this
@@ -87,7 +91,8 @@ def collect(
             count, size = count + 1, size + freed
             gone.append(digest)
     _forget_facts(store, [*gone, *_unfounded(store, {digest for digest, _ in found})])
-    partials, partials_size = store.blobs.sweep_partials(now - PARTIAL_AGE)
+    # A command that tries again has let go of its partial file for a moment.
+    partials, partials_size = store.blobs.sweep_partials(min(now - partial_age, begun))
     return Collected(count, size, partials, partials_size, frozenset(marked), layers, spared)
 
 

@@ -140,6 +140,13 @@ class FileIngest:
         self._close()
         return found
 
+    def verify(self) -> None:
+        """Nothing more is written, nothing will be committed: is it the descriptor's blob?
+
+        Raises: Corrupt: it has not that size or digest.
+        """
+        self._verified(None)
+
     def _verified(self, expected: Digest | None) -> Descriptor:
         digest = self._hasher.digest()
         wanted = self._descriptor
@@ -203,7 +210,7 @@ PARTIAL, PRIVATE, CLAIM = ".part", ".new", ".claim"
 """Names of files beside the blobs: one that can be resumed by any writer, one of a writer's own,
 and one that is locked by who brings a blob."""
 PARTIAL_AGE = 24 * 3600.0
-"""Seconds after which a partial file that nobody writes is given up."""
+"""Seconds after which a partial file that nobody writes is given up, unless asked to sooner."""
 _NAME_LIMIT = 250
 
 

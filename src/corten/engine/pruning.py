@@ -24,7 +24,7 @@ class Pruned(msgspec.Struct, frozen=True):
 
 def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
     """Remove stopped containers, dangling images (with `everything` all unused ones), and what
-    nothing needs any more.
+    nothing needs any more, with downloads that were broken off.
     """
     gone = []
     for record in list(host.containers.walk()):
@@ -44,4 +44,4 @@ def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
         job.check()
         with suppress(Conflict, NotFound):
             removed += images.remove(host, str(image), force=True, prune=False).deleted
-    return Pruned(tuple(gone), tuple(removed), collect(host, grace=0))
+    return Pruned(tuple(gone), tuple(removed), collect(host, grace=0, partial_age=0))

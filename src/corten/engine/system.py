@@ -4,46 +4,76 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from corten import __version__
+from corten.content.ingest import PARTIAL, PARTIAL_AGE
 from corten.engine.host import Host
 from corten.errors import Denied, Unsupported
 from corten.oci.digest import Digest
+
+BLOCK = 512
+"""Bytes of a block that stat(2) counts, whatever the file system's are."""
 
 
 class Collected(msgspec.Struct, frozen=True):
     """What garbage collection removed: blobs, their bytes, and layers of the storage driver.
 
-    ``spared`` are bytes that nothing needs but that were in use too recently to go.
+    ``spared`` are bytes that nothing needs but that were in use too recently to go, and
+    ``partial`` those of downloads that were broken off and may be gone on with.
     """
 
     blobs: int
     size: int
     layers: int
     spared: int = 0
+    partial: int = 0
 
 
-def collect(host: Host, *, grace: float | None = None, cache: bool = False) -> Collected:
+def collect(
+    host: Host,
+    *,
+    grace: float | None = None,
+    cache: bool = False,
+    partial_age: float = PARTIAL_AGE,
+) -> Collected:
     """Delete what no name, image, container, lease or cached build step needs.
 
     What was used within `grace` seconds (default: ten minutes) stays, for other
     processes that are at work.  With `cache` the build cache is forgotten first.
+    Downloads that were broken off stay for `partial_age` seconds, for the next to go on from.
     """
     from corten.content.gc import GRACE
     from corten.content.gc import collect as sweep
 
     reclaim(host)
     grace = GRACE if grace is None else grace
-    swept = sweep(host.store, _roots(host, forget=cache), grace=grace, prune=_prune_all(host))
+    swept = sweep(
+        host.store,
+        _roots(host, forget=cache),
+        grace=grace,
+        partial_age=partial_age,
+        prune=_prune_all(host),
+    )
     return Collected(
         swept.blobs + swept.partials,
         swept.size + swept.partials_size,
         swept.layers,
         swept.spared,
+        sum(size for size, held in partial_downloads(host) if not held),
     )
+
+
+def partial_downloads(host: Host) -> Iterator[tuple[int, bool]]:
+    """What came of blobs that are not whole: bytes on the disk, and whether somebody writes it."""
+    from corten.snapshot.remains import is_free
+
+    for path in (host.root / "content" / "ingest").glob(f"*{PARTIAL}"):
+        with suppress(FileNotFoundError):  # it is whole by now, or given up
+            yield path.lstat().st_blocks * BLOCK, not is_free(path)
 
 
 def _roots(host: Host, *, forget: bool) -> Iterator[Digest]:

@@ -11,15 +11,13 @@ from typing import NamedTuple
 from corten.content.gc import reach, roots_of
 from corten.engine.checking.scope import DAMAGED
 from corten.engine.host import Host
+from corten.engine.system import BLOCK, partial_downloads
 from corten.oci.digest import Digest
 from corten.runtime import lifecycle
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import Status
 from corten.runtime.volumes import VolumeStore
 from corten.snapshot.stacks import walk_stacks
-
-BLOCK = 512
-"""Bytes of a block that stat(2) counts, whatever the file system's are."""
 
 
 class Usage(NamedTuple):
@@ -37,8 +35,8 @@ Files = dict[tuple[int, int], int]
 
 
 def disk_usage(host: Host) -> list[Usage]:
-    """Images, containers, volumes and the build cache, as they lie on the disk; and what repairs
-    set aside, if they did.
+    """Images, containers, volumes and the build cache, as they lie on the disk; and, if there
+    are any, downloads that were broken off and what repairs set aside.
 
     A layer's tar, which the storage driver has by a hard link, counts once.  What images
     and the build cache share counts as the images', and so does what nothing needs any
@@ -48,6 +46,11 @@ def disk_usage(host: Host) -> list[Usage]:
     records = list(host.runtime.containers.walk())
     images, cache = _contents(host, records)
     rows = [images, _containers(host, records), _volumes(host, records), cache]
+    if partials := list(partial_downloads(host)):
+        idle = [size for size, held in partials if not held]
+        whole = sum(size for size, _ in partials)
+        busy = len(partials) - len(idle)
+        rows.append(Usage("Partial Downloads", len(partials), busy, whole, sum(idle)))
     aside = host.root / DAMAGED
     if aside.is_dir():
         # Nobody but its owner deletes it, and no container is made of it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,13 @@ from corten.builder.cache import BuildCache, Saved
 from corten.config.settings import Settings
 from corten.engine.checking.check import check
 from corten.engine.host import Host
+from corten.engine.pruning import prune
+from corten.engine.system import collect
 from corten.engine.usage import Usage, disk_usage
 from corten.events.job import Job
 from corten.oci import media
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.protocols import Process
 from corten.snapshot.erofs import ErofsSnapshotter
@@ -131,3 +136,38 @@ def test_volumes_are_nobodys_to_give_back(host: Host) -> None:
     row = usage(host)["Volumes"]
     assert (row.total, row.active, row.reclaimable) == (1, 0, 0)
     assert row.size >= MIB
+
+
+def break_off(host: Host) -> Path:
+    """A download of which a MiB came; where that lies."""
+    digest = Digest.of(b"what did not come to its end")
+    wanted = Descriptor(media_type=media.OCI_LAYER, digest=digest, size=2 * MIB)
+    with host.store.ingest(wanted) as ingest:
+        ingest.write(os.urandom(MIB))
+    return host.root / "content" / "ingest" / f"sha256-{digest.encoded}.part"
+
+
+def test_a_download_that_was_broken_off_is_shown_and_can_be_given_back(host: Host) -> None:
+    partial = break_off(host)
+    row = usage(host)["Partial Downloads"]
+    assert (row.total, row.active) == (1, 0)
+    assert row.size == row.reclaimable >= MIB
+    kept = collect(host, grace=0)  # as rmi does
+    assert (kept.size, kept.partial) == (0, row.size)
+    assert partial.exists()
+    prune(host, Job())
+    assert not partial.exists()
+    assert "Partial Downloads" not in usage(host)
+
+
+def test_a_download_that_goes_on_is_not_given_back(host: Host) -> None:
+    partial = break_off(host)
+    with host.store.lease():
+        prune(host, Job())  # a pull that tries again
+    assert partial.exists()
+    with partial.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        row = usage(host)["Partial Downloads"]
+        assert (row.active, row.reclaimable) == (1, 0)
+        assert prune(host, Job()).collected.partial == 0
+    assert partial.exists()

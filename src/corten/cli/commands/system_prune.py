@@ -18,7 +18,8 @@ from corten.errors import Usage
 def command(everything: bool, force: bool) -> None:
     """Remove what is not in use.
 
-    That is stopped containers, images without a name, and content that nothing needs.
+    That is stopped containers, images without a name, and content that nothing needs, what came
+    of pulls that were broken off too.
     """
     from corten.engine.pruning import prune
 
