@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from corten.content.gc import reach, roots_of
-from corten.engine.checking.scope import DAMAGED
+from corten.content.ingest import PARTIAL
+from corten.engine.checking.leftovers import remains
+from corten.engine.checking.scope import DAMAGED, living_leases
 from corten.engine.host import Host
 from corten.engine.system import BLOCK, partial_downloads
 from corten.oci.digest import Digest
@@ -17,6 +19,8 @@ from corten.runtime import lifecycle
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import Status
 from corten.runtime.volumes import VolumeStore
+from corten.snapshot.drafts import DOOMED, DRAFT, listed
+from corten.snapshot.remains import held_snapshots
 from corten.snapshot.stacks import walk_stacks
 
 
@@ -36,7 +40,7 @@ Files = dict[tuple[int, int], int]
 
 def disk_usage(host: Host) -> list[Usage]:
     """Images, containers, volumes and the build cache, as they lie on the disk; and, if there
-    are any, downloads that were broken off and what repairs set aside.
+    are any, downloads that were broken off, what killed commands left and what repairs set aside.
 
     A layer's tar, which the storage driver has by a hard link, counts once.  What images
     and the build cache share counts as the images', and so does what nothing needs any
@@ -44,13 +48,19 @@ def disk_usage(host: Host) -> list[Usage]:
     blobs.
     """
     records = list(host.runtime.containers.walk())
-    images, cache = _contents(host, records)
+    files = list(_files(host))
+    images, cache = _contents(host, records, files)
     rows = [images, _containers(host, records), _volumes(host, records), cache]
     if partials := list(partial_downloads(host)):
         idle = [size for size, held in partials if not held]
         whole = sum(size for size, _ in partials)
         busy = len(partials) - len(idle)
         rows.append(Usage("Partial Downloads", len(partials), busy, whole, sum(idle)))
+    if left := _leftovers(host):
+        # A draft has hard links of what images have.
+        known = {key for _, each in files for key in each}
+        size = sum(size for key, size in _trees(left).items() if key not in known)
+        rows.append(Usage("Leftovers", len(left), 0, size, size))
     aside = host.root / DAMAGED
     if aside.is_dir():
         # Nobody but its owner deletes it, and no container is made of it.
@@ -58,7 +68,9 @@ def disk_usage(host: Host) -> list[Usage]:
     return rows
 
 
-def _contents(host: Host, records: Sequence[ContainerRecord]) -> tuple[Usage, Usage]:
+def _contents(
+    host: Host, records: Sequence[ContainerRecord], found: Sequence[tuple[str, Files]]
+) -> tuple[Usage, Usage]:
     """Images, and the layers that only the build cache holds (not its small database)."""
     store = host.store
     identities = {str(image.image_id) for image in store.images()}
@@ -72,7 +84,7 @@ def _contents(host: Host, records: Sequence[ContainerRecord]) -> tuple[Usage, Us
     images: Files = {}
     needed: Files = {}
     cache: Files = {}
-    for digest, files in _files(host):
+    for digest, files in found:
         (cache if digest in extra else images).update(files)
         if digest in active:
             needed.update(files)
@@ -90,10 +102,25 @@ def _files(host: Host) -> Iterator[tuple[str, Files]]:
     """
     for digest, status in host.store.blobs.scan():
         yield digest, {(status.st_dev, status.st_ino): status.st_blocks * BLOCK}
-    for layer in (host.root / "layers").glob("*/*"):
-        yield f"sha256:{layer.name}", _tree(layer)
+    for driver in listed(host.root / "layers"):
+        for layer in listed(driver):
+            yield f"sha256:{layer.name}", _tree(layer)
     for stack, record in walk_stacks(host.root):
-        yield record.layers[-1], _tree(stack)
+        if not stack.name.startswith((DRAFT, DOOMED)):
+            yield record.layers[-1], _tree(stack)
+
+
+def _leftovers(host: Host) -> set[Path]:
+    """What killed commands left and a collection removes, as far as nobody is at work."""
+    root = host.root
+    # Listed before the leases are looked at, and records after: who makes one has a lease before.
+    snapshots = [held for held in held_snapshots(root) if not held.problem]
+    idle = not living_leases(root)
+    left = {path for path, _ in remains(root, lambda: not idle) if path.suffix != PARTIAL}
+    if idle:
+        owned = {record.snapshot for record in host.containers.walk()}
+        left.update(held.path for held in snapshots if held.key not in owned)
+    return left
 
 
 def _cached(folder: Path) -> frozenset[Digest]:
@@ -128,6 +155,13 @@ def _volumes(host: Host, records: Sequence[ContainerRecord]) -> Usage:
 
 def _size(path: Path) -> int:
     return sum(_tree(path).values())
+
+
+def _trees(paths: Iterable[Path]) -> Files:
+    found: Files = {}
+    for path in paths:
+        found.update(_tree(path))
+    return found
 
 
 def _tree(path: Path) -> Files:

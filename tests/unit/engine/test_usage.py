@@ -23,6 +23,7 @@ from corten.oci.digest import Digest
 from corten.runtime.containers import ContainerRecord
 from corten.runtime.protocols import Process
 from corten.snapshot.erofs import ErofsSnapshotter
+from corten.snapshot.remains import write_snapshot_record
 from support.contents import PlainImage, plain_image, put, tar_of
 
 MIB = 1024 * 1024
@@ -171,3 +172,23 @@ def test_a_download_that_goes_on_is_not_given_back(host: Host) -> None:
         assert (row.active, row.reclaimable) == (1, 0)
         assert prune(host, Job()).collected.partial == 0
     assert partial.exists()
+
+
+def test_what_killed_commands_left_is_a_row_of_its_own_and_goes(host: Host) -> None:
+    layer = image(host, "a").layers[0].digest
+    ErofsSnapshotter(host.root).apply(layer, host.store.blobs.file(layer))
+    before = usage(host)["Images"]
+    draft = host.root / "layers" / "erofs" / ".new-dead"
+    for path in (draft, host.root / "bootstrap-dead", host.root / "snapshots" / "build-dead"):
+        path.mkdir(parents=True)
+        (path / "file").write_bytes(os.urandom(MIB))
+    (draft / "data").hardlink_to(host.store.blobs.file(layer))
+    write_snapshot_record(host.root / "snapshots" / "build-dead", "overlay", [layer])
+    row = usage(host)["Leftovers"]
+    assert (row.total, row.active) == (3, 0)
+    assert 3 * MIB <= row.size == row.reclaimable < 3 * MIB + 64 * 1024
+    assert usage(host)["Images"] == before
+    with host.store.lease():
+        assert usage(host)["Leftovers"].total == 1  # whose lock tells that it is nobody's
+    collect(host)
+    assert "Leftovers" not in usage(host)

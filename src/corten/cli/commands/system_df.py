@@ -29,7 +29,8 @@ def command(form: str) -> None:
     and `corten builder prune` delete it.  Of volumes
     `corten rm -v` deletes those without a name; no command deletes the others, which lie in the
     directory volumes under the root.  Partial Downloads is what a pull that was broken off
-    left for the next to go on from: `corten system prune` deletes it.  Damaged is what `corten system check --repair` moved to
+    left for the next to go on from: `corten system prune` deletes it.  Leftovers is
+    what killed commands were making: so does any `corten gc`.  Damaged is what `corten system check --repair` moved to
     the directory damaged under the root: yours to look at or delete.
     """
     from corten.engine.usage import disk_usage
