@@ -26,7 +26,7 @@ from corten.content.graph import (
 )
 from corten.content.protocols import PIECE, Hosted, Ingest, Mounts, Remembers, Sink, Source
 from corten.content.retry import retrying
-from corten.errors import Cancelled, Corrupt, CortenError, Invalid
+from corten.errors import Cancelled, Corrupt, CortenError, Invalid, Unsupported
 from corten.events.job import Job
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 JOBS = 4
 """Transfers at a time, over the whole graph."""
+
+_AGAIN = "try again; if it stays so, the registry's copy is damaged"
 
 Select = Callable[[Index], Iterable[Descriptor]]
 """Which children of an index to take along."""
@@ -80,7 +82,7 @@ class _Copy(msgspec.Struct):
     stopped: threading.Event = msgspec.field(default_factory=threading.Event)
 
     def run(self, root: Descriptor, name: str) -> None:
-        with ThreadPoolExecutor(JOBS, "corten-copy") as pool:
+        with _naming(self.source), ThreadPoolExecutor(JOBS, "corten-copy") as pool:
             try:
                 self._move(root, name, pool)
             except BaseException:
@@ -253,6 +255,21 @@ def _results(futures: list[Future[None]]) -> None:
     """Wait for all; raises what the first one to fail raised."""
     for future in as_completed(futures):
         future.result()
+
+
+@contextmanager
+def _naming(source: Source) -> Iterator[None]:
+    """Errors about what came from a registry say from which repository of which."""
+    try:
+        yield
+    except (Corrupt, Invalid, Unsupported) as error:
+        if error.origin == "source" and isinstance(source, Hosted):
+            if source.origin.partition("/")[0] not in error.message:
+                error.message = f"{source.origin}: {error.message}"
+                error.args = (error.message,)
+            if isinstance(error, Corrupt):
+                error.hint = error.hint or _AGAIN
+        raise
 
 
 @contextmanager

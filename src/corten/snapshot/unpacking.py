@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 from corten.archive.compression import MAGIC, Inflater, detect, inflater
+from corten.archive.expansion import TooLarge
 from corten.config.limits import LAYER_LIMIT
 from corten.content.protocols import PIECE, Buffer, Claims, Ingest, Locates, Sink, Source
-from corten.errors import Corrupt, NotFound
+from corten.errors import Corrupt, CortenError, Invalid, NotFound, Unsupported
 from corten.oci import media
 from corten.oci.codec import canonical_json
 from corten.oci.descriptor import Descriptor
@@ -34,10 +35,21 @@ GZIP_FORM = "compressed/gzip"
 """The kind of fact that keeps the descriptor of a tar's compressed form, as JSON."""
 
 _DEPTH = 8
+_MADE_SO = "its bytes are what the digest says: it was made so, and has to be made again"
+
+
+class VerifyingIngest(Ingest, Protocol):
+    """An ingest that can tell whether what came is what was asked for."""
+
+    def verify(self) -> None:
+        """Raises: Corrupt: what was written has not the descriptor's size or digest."""
 
 
 class FactStore(Source, Sink, Claims, Locates, Protocol):
     """What unpacking needs of the local store."""
+
+    def ingest(self, descriptor: Descriptor | None = None, name: str = "") -> VerifyingIngest:
+        """As `Sink.ingest`."""
 
     def derive(self) -> Ingest:
         """As `ingest`, for what can be made again from a blob that is here."""
@@ -166,37 +178,71 @@ class UnpackingSink:
 
 
 class _LayerIngest:
-    """A layer on its way in: to the store, and through an `_Unpacking`."""
+    """A layer on its way in: to the store, and through an `_Unpacking`.
 
-    def __init__(self, sink: UnpackingSink, inner: Ingest, descriptor: Descriptor) -> None:
+    What cannot be unpacked is taken to its end all the same: only then is it known whether it is
+    what the digest says, and so who is to blame.
+    """
+
+    def __init__(self, sink: UnpackingSink, inner: VerifyingIngest, descriptor: Descriptor) -> None:
         self._sink = sink
         self._inner = inner
         self._unpacking: _Unpacking | None = None
         self._descriptor = descriptor
+        self._failure: CortenError | None = None
         self.offset = inner.offset
 
     def write(self, data: Buffer, /) -> int:
-        """As `Ingest.write`.  Raises also: Corrupt, Invalid, Unsupported: by what the layer holds."""
+        """As `Ingest.write`.  Raises also: TooLarge."""
         count = self._inner.write(data)
         self.offset = self._inner.offset
-        if self._unpacking is not None:
-            with in_layer(self._descriptor.digest):
+        if self._unpacking is not None and self._failure is None:
+            with self._failing():
                 self._unpacking.write(data)
         return count
 
     def commit(self, expected: Digest | None = None) -> Descriptor:
-        """As `Ingest.commit`; the layer is applied when it returns."""
+        """As `Ingest.commit`; the layer is applied when it returns.
+
+        Raises also: Corrupt, Invalid, Unsupported: by what the layer holds.
+        """
         if self._unpacking is None:
             # It went on where an earlier ingest stopped: its beginning is only in the store.
             committed = self._inner.commit(expected)
             self._sink._unpack_stored(self._descriptor)
             return committed
+        if self._failure is None:
+            with self._failing():
+                self._unpacking.end()
+        if self._failure is not None:
+            self._refuse(self._failure)
         with in_layer(self._descriptor.digest):
-            self._unpacking.end()
-        committed = self._inner.commit(expected)
+            committed = self._inner.commit(expected)
         with in_layer(self._descriptor.digest):
             self._unpacking.apply(self._descriptor)
         return committed
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            with in_layer(self._descriptor.digest):
+                yield
+        except TooLarge:
+            raise  # there is no end to wait for
+        except (Corrupt, Invalid, Unsupported) as error:
+            self._failure = error
+
+    def _refuse(self, failure: CortenError) -> NoReturn:
+        """Raise what is wrong with the layer: that it is another one, or else `failure`."""
+        failure.origin = "source"
+        try:
+            with in_layer(self._descriptor.digest):
+                self._inner.verify()
+        except Corrupt as error:
+            raise error from failure
+        if isinstance(failure, Corrupt) or "malformed" in failure.message:
+            failure.hint = _MADE_SO
+        raise failure
 
     def __enter__(self) -> Self:
         self._inner.__enter__()

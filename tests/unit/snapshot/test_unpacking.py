@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import zstandard
 
 from corten.content.copy import copy
 from corten.content.local import LocalStore
+from corten.content.memory import MemoryStore
 from corten.errors import Corrupt, Invalid, NotFound
 from corten.events.job import Job
 from corten.image.compress import compressed
@@ -177,6 +179,39 @@ def test_wrong_bytes_are_not_applied(
         put(sink, layer, data)
     assert blobs(store) == set()
     assert not snapshotter.has(DIFF)
+
+
+class Damaging(MemoryStore):
+    """A repository whose copy of every layer has one changed byte."""
+
+    origin = "registry.example/some/app"
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> io.BytesIO:
+        data = bytearray(super().open(descriptor).read())
+        if media.is_layer(descriptor.media_type):
+            data[len(data) // 2] ^= 0xFF
+        return io.BytesIO(bytes(data)[offset:])
+
+
+@pytest.mark.parametrize("form", ["gzip", "plain"])
+def test_a_layer_that_its_registry_damaged_is_blamed_on_the_registry(
+    form: str, store: LocalStore, sink: UnpackingSink
+) -> None:
+    source = Damaging()
+    kind, compress = FORMS[form]
+    data = compress(b"".join(pack(file(b"%d" % i))[:512] for i in range(64)) + bytes(1024))
+    layer, config = describe(data, kind), describe(b"{}", media.OCI_EMPTY)
+    root, raw = build_manifest(config, [layer])
+    for content, descriptor in ((data, layer), (b"{}", config), (raw, root)):
+        with source.ingest(descriptor) as ingest:
+            ingest.write(content)
+            ingest.commit()
+    with pytest.raises(Corrupt) as caught:
+        copy(source, sink, root, Job())
+    assert caught.value.message.startswith(f"registry.example/some/app: layer {layer.digest.short}")
+    assert f"the content of {layer.digest} is " in caught.value.message
+    assert "try again" in caught.value.hint
+    assert not sink.has(layer)
 
 
 def test_layer_left_without_commit_is_not_applied(
