@@ -9,23 +9,26 @@ import msgspec
 from corten.engine import images
 from corten.engine.host import Host
 from corten.engine.system import Collected, collect
+from corten.engine.usage import given_back, occupied
 from corten.errors import Conflict, NotFound
 from corten.events.job import Job
 from corten.oci.digest import Digest
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """What `prune` removed."""
+    """What `prune` removed; ``size`` is bytes on the disk, each file once, as `disk_usage` counts."""
 
     containers: tuple[str, ...]
     images: tuple[Digest, ...]
     collected: Collected
+    size: int
 
 
 def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
     """Remove stopped containers, dangling images (with `everything` all unused ones), and what
     nothing needs any more, with downloads that were broken off.
     """
+    before = occupied(host.root)
     gone = []
     for record in list(host.containers.walk()):
         from corten.engine import containers  # only where there are any
@@ -44,4 +47,6 @@ def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
         job.check()
         with suppress(Conflict, NotFound):
             removed += images.remove(host, str(image), force=True, prune=False).deleted
-    return Pruned(tuple(gone), tuple(removed), collect(host, grace=0, partial_age=0))
+    collected = collect(host, grace=0, partial_age=0)
+    size = given_back(before, occupied(host.root))
+    return Pruned(tuple(gone), tuple(removed), collected, size)

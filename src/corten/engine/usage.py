@@ -68,6 +68,25 @@ def disk_usage(host: Host) -> list[Usage]:
     return rows
 
 
+def occupied(root: Path) -> Files:
+    """All files under `root`, but those in volumes and what repairs set aside."""
+    found: Files = {}
+    with suppress(FileNotFoundError), os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name not in ("volumes", DAMAGED):
+                found.update(_tree(Path(entry.path)))
+    return found
+
+
+def given_back(before: Files, after: Files) -> int:
+    """Bytes on the disk of the files `before` that are not there any more, or are smaller.
+
+    What others wrote meanwhile takes nothing from that; the inode of a file that went may
+    be one of theirs by now.
+    """
+    return sum(max(0, size - after.get(key, 0)) for key, size in before.items())
+
+
 def _contents(
     host: Host, records: Sequence[ContainerRecord], found: Sequence[tuple[str, Files]]
 ) -> tuple[Usage, Usage]:

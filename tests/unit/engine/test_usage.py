@@ -192,3 +192,19 @@ def test_what_killed_commands_left_is_a_row_of_its_own_and_goes(host: Host) -> N
         assert usage(host)["Leftovers"].total == 1  # whose lock tells that it is nobody's
     collect(host)
     assert "Leftovers" not in usage(host)
+
+
+def test_a_prune_gives_back_what_was_called_reclaimable(host: Host) -> None:
+    layer = image(host, "a").layers[0].digest
+    tar = host.store.blobs.file(layer)
+    ErofsSnapshotter(host.root).apply(layer, tar)
+    data = host.root / "layers" / "erofs" / layer.encoded / "data"
+    data.unlink()
+    data.write_bytes(tar.read_bytes())  # as earlier versions left it: the same bytes twice
+    other = image(host, "b").layers[0].digest
+    ErofsSnapshotter(host.root).apply(other, host.store.blobs.file(other))
+    break_off(host)
+    wanted = sum(row.reclaimable for row in disk_usage(host))
+    assert wanted > 4 * MIB
+    assert abs(prune(host, Job(), everything=True).size - wanted) < 64 * 1024
+    assert sum(row.size for row in disk_usage(host)) < 64 * 1024

@@ -30,7 +30,7 @@ def command(everything: bool, force: bool) -> None:
     for title, names in (("containers", done.containers), ("images", done.images)):
         if names:
             echo([f"Deleted {title}:", *map(str, names), ""])
-    echo(f"Total reclaimed space: {size(done.collected.size, 4)}\n")
+    echo(f"Total reclaimed space: {size(done.size, 4)}\n")
 
 
 def _agreed(everything: bool) -> bool:
