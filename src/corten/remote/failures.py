@@ -7,6 +7,10 @@ import ssl
 from corten.errors import CortenError, Denied, Invalid, Unavailable
 
 
+class Disconnected(Unavailable):
+    """The other side closed the connection before all was said."""
+
+
 def explain(error: BaseException, host: str, insecure: bool) -> CortenError:
     """The error of corten that stands for `error`, met on the way to `host`.
 
@@ -51,7 +55,9 @@ def explain(error: BaseException, host: str, insecure: bool) -> CortenError:
         return Unavailable(f"{host} does not answer any more")
     if isinstance(error, exceptions.LocationValueError | exceptions.InvalidHeader | ValueError):
         return Invalid(f"{host}: cannot be asked: {error}")
-    return Unavailable(f"{host} broke off: {_reason(chain)}")
+    if any(isinstance(link, exceptions.IncompleteRead) for link in chain):
+        return Disconnected(f"{host} closed the connection too early")
+    return Disconnected(f"{host} broke off: {_reason(chain)}")
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

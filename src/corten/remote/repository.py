@@ -18,6 +18,7 @@ from corten.errors import Corrupt, CortenError, Invalid, NotFound, Unavailable
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
+from corten.remote.failures import Disconnected
 from corten.remote.transport import Transport
 from corten.remote.uploads import BlobUpload, ManifestUpload
 from corten.wire import client
@@ -220,11 +221,22 @@ class RemoteReader:
                     f" for {self._descriptor.digest}"
                 )
             return b""
-        data = self._stream.read(min(size, self._left))
+        try:
+            data = self._stream.read(min(size, self._left))
+        except Disconnected as error:
+            raise self._cut_off() from error
         if not data and size:
-            raise Unavailable(f"{self._host} broke off {self._left} bytes before the end of a blob")
+            raise self._cut_off()
         self._left -= len(data)
         return data
+
+    def _cut_off(self) -> Unavailable:
+        whole = self._descriptor.size
+        return Unavailable(
+            f"{self._host} closed the connection after {whole - self._left} of {whole} bytes"
+            f" of {self._descriptor.digest}",
+            hint="try again: what came is kept, and it goes on from there",
+        )
 
     def skip(self, count: int) -> None:
         """Read and drop `count` bytes: the registry knows no ranges."""
