@@ -49,9 +49,20 @@ def test_a_saved_image_is_the_same_after_loading(root: Path, tmp_path: Path, for
     )
 
 
-def test_a_reader_of_save_that_goes_away_is_no_failure(root: Path) -> None:
+@pytest.mark.parametrize("command", ["save", "export"])
+def test_a_reader_that_goes_away_is_no_failure(root: Path, command: str) -> None:
+    if command == "export":
+        ok("create", "--name", "read", "busybox", root=root)
+    try:
+        _read_nothing(root, command, "busybox" if command == "save" else "read")
+    finally:
+        if command == "export":
+            ok("rm", "read", root=root)
+
+
+def _read_nothing(root: Path, *arguments: str) -> None:
     with subprocess.Popen(
-        [*COMMAND, "save", "busybox"],
+        [*COMMAND, *arguments],
         env=environment(root),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

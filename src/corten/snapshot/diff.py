@@ -50,6 +50,8 @@ def write_diff(
         _Walk(writer).run(upper, root)
     except FileNotFoundError as error:
         raise Conflict(f"{error.filename!r} went away while the snapshot was read") from error
+    except BrokenPipeError:
+        raise  # of `write`: whoever reads has enough
     except OSError as error:
         raise Unavailable(f"cannot read the snapshot: {error}") from error
     writer.finish()

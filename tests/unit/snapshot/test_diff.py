@@ -242,3 +242,13 @@ def test_failure_of_the_receiver_comes_through(upper: Path) -> None:
     with pytest.raises(Unavailable, match="full"):
         write_diff(upper, full)
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def test_a_receiver_that_went_away_is_no_failure_to_read(upper: Path) -> None:
+    (upper / "f").write_text("x")
+
+    def gone(data: bytes) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        write_diff(upper, gone)
