@@ -28,6 +28,7 @@ _CREDENTIALS = (
 )
 _PROCESSES = "corten exec CONTAINER ps"
 _VOLUMES = "-v NAME:DIR makes a volume; corten rm -v removes a container's nameless ones"
+_PRUNE = "corten system prune removes stopped containers and images without a name"
 _UNMADE = {
     "login": _CREDENTIALS,
     "logout": _CREDENTIALS,
@@ -35,6 +36,7 @@ _UNMADE = {
     "cp": "corten export CONTAINER | tar -x PATH; -v mounts a directory",
     "network": "run --network takes bridge, host, none and container:NAME",
     "port": "corten ps shows ports",
+    "prune": _PRUNE,
     "stats": _PROCESSES,
     "top": _PROCESSES,
     "volume": _VOLUMES,

@@ -199,6 +199,13 @@ def test_a_build_without_a_context_says_how_this_directory_is_written() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["", "container", "image"])
+def test_prune_of_one_kind_says_what_prunes(path: str) -> None:
+    first, second = corten(*path.split(), "prune").stderr.splitlines()
+    assert first == f"corten: there is no command 'prune' in {f'corten {path}'.strip()} yet"
+    assert "corten system prune" in second
+
+
 @pytest.mark.parametrize(
     ("name", "instead"), [("cp", "export"), ("top", "exec"), ("volume", "-v NAME:DIR")]
 )
