@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from corten.oci.digest import Digest, new_hasher
 from corten.snapshot.drafts import listed, remove_whole
 from corten.snapshot.holdings import Holdings, LayerRecord
 from corten.snapshot.protocols import Checks
+from corten.system.durable import sync_directory
+from corten.system.settling import settle
 
 if TYPE_CHECKING:
     from corten.snapshot.tree import LayerTree
@@ -86,6 +89,14 @@ class _LayerChecks(ABC):
             # Hard links of an extracted layer go on holding what was damaged.
             self._holdings.stacks.prune(self._holdings.has_layer)
 
+    def copied(self, layer: Digest, tar: Path) -> int:
+        """See `Checks`: most drivers keep no tar."""
+        return 0
+
+    def link(self, layer: Digest, tar: Path) -> bool:
+        """See `Checks`."""
+        return False
+
     @abstractmethod
     def _problem(self, layer: Digest, record: LayerRecord, tar: Path | None) -> str:
         """What is wrong with a layer's files, in a few words; empty: nothing."""
@@ -119,6 +130,30 @@ class ErofsChecks(_LayerChecks):
                 return ""
             # Without the tar nobody knows where it ends in the data of such a layer.
             return "" if tar is None and self._is_longer(layer) else "its data is not the tar's"
+
+    def copied(self, layer: Digest, tar: Path) -> int:
+        """Earlier versions of corten put another file in the place of a blob that was there."""
+        try:
+            ours, theirs = (self._holdings.layer(layer) / "data").lstat(), tar.stat()
+        except FileNotFoundError:
+            return 0  # it went meanwhile
+        same = ours.st_dev == theirs.st_dev and ours.st_ino == theirs.st_ino
+        alone = stat.S_ISREG(ours.st_mode) and ours.st_dev == theirs.st_dev and not same
+        return ours.st_size if alone and ours.st_size == theirs.st_size else 0
+
+    def link(self, layer: Digest, tar: Path) -> bool:
+        """What has the copy open or mounted goes on with it."""
+        try:
+            with tar.open("rb") as file:
+                # The copy may have been on disk for long, the tar not yet.
+                settle(file.fileno())
+            with self._holdings.locked(exclusive=True), self._holdings.draft() as draft:
+                (draft / "data").hardlink_to(tar)
+                (draft / "data").replace(self._holdings.layer(layer) / "data")
+                sync_directory(self._holdings.layer(layer))
+        except OSError:
+            return False
+        return True
 
     def _is_longer(self, layer: Digest) -> bool:
         from corten.snapshot.feeding import read_tree

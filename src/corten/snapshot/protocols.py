@@ -170,6 +170,15 @@ class Checks(Protocol):
         the layer is compared, with it all that the layer holds.
         """
 
+    def copied(self, layer: Digest, tar: Path) -> int:
+        """Bytes of a file of the layer's own that is a copy of `tar`, with which it was compared.
+
+        A link to `tar` would do; 0: there is no such copy.
+        """
+
+    def link(self, layer: Digest, tar: Path) -> bool:
+        """Replace that copy by a link to `tar`; False: the file system refuses, or `tar` is gone."""
+
     def discard(self, layer: Digest, aside: Path | None = None) -> None:
         """Forget the layer, also under snapshots: `Snapshotter.apply` then makes it anew.
 

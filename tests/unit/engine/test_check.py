@@ -289,9 +289,26 @@ def test_data_in_a_file_of_its_own_is_right_if_its_bytes_are(
     data = host.root / "layers" / "erofs" / tar_of(host, pulled).encoded / "data"
     shutil.copy(data, data.with_name("copy"))
     data.with_name("copy").replace(data)
-    assert found(host) == []
+    assert check(host, Job()).damage == ()
     flip(data)
     assert one(found(host), "layer").problem == "its data is not the tar's"
+
+
+def test_a_tar_that_lies_there_twice_is_one_file_after_a_repair(
+    host: Host, pulled: SmallImage
+) -> None:
+    layer = tar_of(host, pulled)
+    data, tar = (
+        host.root / "layers" / "erofs" / layer.encoded / "data",
+        host.store.blobs.file(layer),
+    )
+    shutil.copy(data, data.with_name("copy"))
+    data.with_name("copy").replace(data)
+    assert "twice" in one(found(host), "copy").problem
+    assert not data.samefile(tar)
+    assert one(found(host, repair=True), "copy").repaired
+    assert data.samefile(tar)
+    assert found(host) == []
 
 
 def test_a_deep_check_finds_an_index_that_is_not_the_tars(host: Host, pulled: SmallImage) -> None:

@@ -43,7 +43,8 @@ def command(repair: bool, deep: bool, form: str, quiet: bool) -> int:
     Every blob is read and compared with its digest.  A finding is a line: what it is about,
     what is wrong, and what to do or, with --repair, what was done.  Without --repair nothing
     is changed.  The exit status is 0 if all is well, 1 if damage is left.  Leftovers of killed
-    commands are no damage: they are in nobody's way, and the next `corten gc` removes them.
+    commands are no damage: they are in nobody's way, and the next `corten gc` removes them.  A
+    layer's tar that lies there twice is none either: --repair makes both one file.
 
     What nothing here can make again is moved to the directory damaged under the root, so that
     `corten pull` fetches it; it is yours to look at or delete.
@@ -73,14 +74,16 @@ def _summary(report: Report) -> str:
         f" and {_count(report.containers, 'container')} in {elapsed(report.seconds)}"
     )
     repaired = len(report.findings) - len(report.left)
-    leftovers = len(report.left) - len(report.damage)
+    kinds = [finding.kind for finding in report.left]
     told = [f"{repaired} repaired"] if repaired else []
     if report.damage:
         told.append(f"{_count(len(report.damage), 'finding')} left")
     elif not told:
         told.append("all is well")
-    if leftovers:
+    if leftovers := kinds.count("leftover"):
         told.append(f"{_count(leftovers, 'leftover')} for the next corten gc")
+    if copies := kinds.count("copy"):
+        told.append(f"{_count(copies, 'layer')} for --repair to make smaller")
     return f"{looked}: {', '.join(told)}\n"
 
 

@@ -12,7 +12,7 @@ from corten.content.listing import CATALOG
 from corten.engine.checking.blobs import check_blobs
 from corten.engine.checking.catalogs import catalog_problem, rebuild, remember_again
 from corten.engine.checking.content import verify
-from corten.engine.checking.finding import LEFTOVER, Finding, Report
+from corten.engine.checking.finding import HARMLESS, Finding, Report
 from corten.engine.checking.layers import check_layers, count_layers
 from corten.engine.checking.leftovers import check_leftovers
 from corten.engine.checking.records import check_records
@@ -71,7 +71,7 @@ def check(host: Host, job: Job, *, repair: bool = False, deep: bool = False) -> 
         findings += check_snapshots(scope)
         if not problem or repair:
             findings += check_records(scope)
-        left = sum(not f.repaired and f.kind != LEFTOVER for f in findings)
+        left = sum(not f.repaired and f.kind not in HARMLESS for f in findings)
         step.result(
             "done",
             f"{left} {'finding' if left == 1 else 'findings'} left" if left else "all is well",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-LEFTOVER = "leftover"
+LEFTOVER, COPY = "leftover", "copy"
+HARMLESS = (LEFTOVER, COPY)
+"""Kinds of what takes room, but is no damage."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be.
 
-    ``kind``: catalog, name, image, blob, fact, layer, stack, snapshot, container, cache, mount
-    or leftover: what a killed command left, in nobody's way, and the next collection removes.
+    ``kind``: catalog, name, image, blob, fact, layer, stack, snapshot, container, cache, mount;
+    leftover: what a killed command left, in nobody's way, and the next collection removes;
+    copy: what lies there twice and need not.
     ``subject`` names the thing; ``remedy`` is what to do or, if ``repaired``, what was done.
     """
 
@@ -43,5 +46,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def damage(self) -> tuple[Finding, ...]:
-        """Those of them that are no mere leftovers."""
-        return tuple(finding for finding in self.left if finding.kind != LEFTOVER)
+        """Those of them that are no mere leftovers or copies."""
+        return tuple(finding for finding in self.left if finding.kind not in HARMLESS)

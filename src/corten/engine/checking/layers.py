@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from corten.engine.checking.finding import Finding
+from corten.engine.checking.finding import COPY, Finding
 from corten.engine.checking.scope import (
     DAMAGED,
     REPAIR,
@@ -38,10 +39,13 @@ def check_layers(scope: Scope) -> Iterator[Finding]:
                 scope.job.check()
                 # A damaged tar is the blob's finding; under a repair it is whole by now, or gone.
                 problem = driver.problem(layer, scope.tar(layer))
-                if not problem and (tar := scope.whole_tar(layer)):
+                tar = scope.whole_tar(layer)
+                if not problem and tar:
                     problem = driver.difference(layer, tar, deep=scope.deep)
                 if problem:
                     yield _layer(scope, driver, layer, problem)
+                elif tar and (size := driver.copied(layer, tar)):
+                    yield _copy(scope, driver, layer, tar, size)
     yield from _stacks(scope)
 
 
@@ -74,6 +78,15 @@ def _layer(scope: Scope, driver: Checks, layer: Digest, problem: str) -> Finding
     except CortenError as error:
         return found("layer", subject, problem, f"it cannot be made again: {error.message}")
     return mended("layer", subject, problem, "made again from its tar")
+
+
+def _copy(scope: Scope, driver: Checks, layer: Digest, tar: Path, size: int) -> Finding:
+    """The layer is whole, but takes the room of its tar once more."""
+    subject = f"{driver.driver}/{layer}"
+    problem = f"its tar lies on the disk twice ({size} bytes)"
+    if scope.repair and driver.link(layer, tar):
+        return mended(COPY, subject, problem, "both are one file again")
+    return found(COPY, subject, problem, f"{REPAIR} makes it one file again")
 
 
 def _at_work(scope: Scope, snapshots: Sequence[HeldSnapshot]) -> str:
