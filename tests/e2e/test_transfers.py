@@ -84,6 +84,20 @@ def test_the_only_image_that_a_registry_has_comes_with_a_warning_if_it_is_anothe
     assert not [e for e in said if isinstance(e, Warned)]
 
 
+def test_a_pull_of_what_was_pushed_from_here_brings_nothing_new(
+    host: Host, server: ServerProcess
+) -> None:
+    name = f"{server.host}/x/mine:1"
+    image = plain_image(host.store, b"content").root
+    host.store.tag(name, image)
+    pushed = push(host, name, Job())
+    assert pushed.descriptor.digest != image.digest  # it was compressed
+    pulled = pull(host, name, Job())
+    assert (pulled.digest, pulled.new) == (pushed.descriptor.digest, False)
+    host.store.untag(name)
+    assert pull(host, name, Job()).new
+
+
 def test_a_second_push_takes_at_most_three_requests_and_an_untagged_image_is_sent_again(
     host: Host, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

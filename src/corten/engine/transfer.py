@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from corten.content.graph import read_document
@@ -87,6 +87,7 @@ def pull(
                 )
             image = Descriptor(media_type=chosen.media_type, digest=chosen.digest, size=chosen.size)
         before = _digest_here(host, reference)
+        same = _image_here(host, reference, root.digest)
         sink = UnpackingSink(host.store, host.snapshotter, host.settings.layer_limit)
         copy(source, sink, image, step)
         # What is no image gets no name here.
@@ -96,8 +97,9 @@ def pull(
             step.warn(f"{reference.familiar()} is for {found.config.platform}, not for {wanted}")
         sink.tag(str(reference), image)
         host.store.add_repo_digest(reference.name, root.digest, found.id)
-        step.result("done" if before != image.digest else "cached", str(root.digest))
-    return Pulled(reference, image, root.digest, before != image.digest)
+        new = before != image.digest and same != found.id
+        step.result("done" if new else "cached", str(root.digest))
+    return Pulled(reference, image, root.digest, new)
 
 
 def _digest_here(host: Host, reference: Reference) -> Digest | None:
@@ -105,6 +107,18 @@ def _digest_here(host: Host, reference: Reference) -> Digest | None:
         return host.store.resolve(str(reference)).digest
     except NotFound:
         return None
+
+
+def _image_here(host: Host, reference: Reference, digest: Digest) -> Digest | None:
+    """The ID of the image that the name stands for, if its repository has it as `digest`.
+
+    Its manifest here may be another: a push compresses the layers.
+    """
+    with suppress(NotFound):
+        image_id = image_id_of(host, host.store.resolve(str(reference)))
+        if f"{reference.name}@{digest}" in host.store.repo_digests(image_id):
+            return image_id
+    return None
 
 
 def _stands_for(registry: Source, tag: str, descriptor: Descriptor) -> bool:
