@@ -82,8 +82,15 @@ def test_gc_ends_the_step_of_a_killed_build_and_removes_its_snapshot(
 ) -> None:
     mark = killed_build(root, tmp_path)
     assert list((root / "snapshots").glob("build-*"))
+    (snapshot,) = (root / "snapshots").glob("build-*")
+    (step,) = (root / "run" / "steps").glob("*")
     done = corten("gc", root=root)
     assert done.returncode == 0, done.stderr
+    removed = done.stdout.partition(" of killed commands:\n")[2].split()
+    assert {f"snapshots/{snapshot.name}", f"run/steps/{step.name}"} <= set(removed)
+    assert [Path(path).suffix for path in removed].count(".lease") == 1
+    assert f"\nRemoved {len(removed)} leftovers of" in done.stdout
+    assert "leftovers of" not in corten("gc", root=root).stdout
     assert gone(mark)
     assert not list((root / "snapshots").glob("build-*"))
     assert not list((root / "run" / "steps").glob("*"))

@@ -12,6 +12,11 @@ _LONG = (
 )
 
 
+def counted(number: int, word: str) -> str:
+    """``1 layer``, ``2 layers``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def size(count: int | float, digits: int = 3) -> str:
     """A number of bytes with decimal units: ``0B``, ``1.02kB``, ``12.3MB``, ``187MB``."""
     value = float(count)

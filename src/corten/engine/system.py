@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ import msgspec
 from corten import __version__
 from corten.content.ingest import PARTIAL, PARTIAL_AGE
 from corten.engine.host import Host
+from corten.engine.remains import remains
 from corten.errors import Denied, Unsupported
 from corten.oci.digest import Digest
 
@@ -23,7 +25,8 @@ class Collected(msgspec.Struct, frozen=True):
     """What garbage collection removed: blobs, their bytes, and layers of the storage driver.
 
     ``spared`` are bytes that nothing needs but that were in use too recently to go, and
-    ``partial`` those of downloads that were broken off and may be gone on with.
+    ``partial`` those of downloads that were broken off and may be gone on with.  ``leftovers``
+    are paths, below the root, of what killed commands had left and is gone now.
     """
 
     blobs: int
@@ -31,6 +34,7 @@ class Collected(msgspec.Struct, frozen=True):
     layers: int
     spared: int = 0
     partial: int = 0
+    leftovers: tuple[str, ...] = ()
 
 
 def collect(
@@ -49,6 +53,7 @@ def collect(
     from corten.content.gc import GRACE
     from corten.content.gc import collect as sweep
 
+    left = list(remains(host))
     reclaim(host)
     grace = GRACE if grace is None else grace
     swept = sweep(
@@ -64,6 +69,7 @@ def collect(
         swept.layers,
         swept.spared,
         sum(size for size, held in partial_downloads(host) if not held),
+        tuple(str(p.relative_to(host.root)) for p in sorted(left) if not os.path.lexists(p)),
     )
 
 

@@ -7,7 +7,7 @@ import click
 from corten.cli.frame import command as define
 from corten.cli.frame import echo, host
 from corten.cli.params import Duration
-from corten.cli.quantities import size
+from corten.cli.quantities import counted, size
 
 _LATER = "--grace 0 deletes it, once no other command is at work"
 
@@ -32,7 +32,11 @@ def command(cache: bool, grace: float | None, quiet: bool) -> None:
     age = PARTIAL_AGE if grace is None else grace
     done = system.collect(host(), grace=grace, cache=cache, partial_age=age)
     if not quiet:
-        echo(f"Deleted {done.blobs} blobs ({size(done.size)}) and {done.layers} layers\n")
+        layers = counted(done.layers, "layer")
+        echo(f"Deleted {counted(done.blobs, 'blob')} ({size(done.size)}) and {layers}\n")
+        if done.leftovers:
+            echo(f"Removed {counted(len(done.leftovers), 'leftover')} of killed commands:\n")
+            echo([f"  {path}" for path in done.leftovers])
         if done.spared:
             echo(f"Spared {size(done.spared)} that was in use a moment ago: {_LATER}\n")
         if done.partial:
