@@ -256,4 +256,6 @@ def test_with_read_access_nothing_is_written(tmp_path_factory: Any) -> None:
             ("PUT", "/v2/a/manifests/v2"),
             ("DELETE", f"/v2/a/manifests/{digest}"),
         ):
-            assert readable.request(method, path, b"").status == 401
+            answer = readable.request(method, path, b"")
+            assert answer.status == 401
+            assert b"without --anonymous write nobody may " in answer.body

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from corten.errors import Usage
-from corten.wire.challenge import format_challenge
+from corten.wire.challenge import REALM, format_challenge
 
 Action = Literal["pull", "push", "delete", "list"]
 Anonymous = Literal["none", "read", "write"]
 
 _LEVELS: Final[tuple[Anonymous, ...]] = ("none", "read", "write")
-
-REALM: Final = "corten registry"
 
 
 class Principal(NamedTuple):
@@ -42,6 +40,11 @@ def anonymous_access(level: Anonymous) -> Allows:
         return action in granted
 
     return allows
+
+
+def needed_level(action: Action) -> Anonymous:
+    """The least level at which everybody may do it."""
+    return next(level for level in _LEVELS if action in _GRANTED[level])
 
 
 def default_level(loopback: bool, wanted: str = "") -> Anonymous:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from corten.errors import CortenError
 from corten.registry import handlers_blobs, handlers_lists, handlers_manifests, handlers_uploads
-from corten.registry.access import ANONYMOUS, Action, challenge
+from corten.registry.access import ANONYMOUS, Action, challenge, needed_level
 from corten.registry.exchange import Answer, Send, error_answer, json_answer, respond
 from corten.registry.state import State
 from corten.wire import routes
@@ -96,15 +96,16 @@ class RegistryApp:
             error = refusal("UNSUPPORTED", f"{request.method[:20]} is not for {path[:200]!r}")
             return error_answer(error, {"Allow": ", ".join(endpoints)})
         if not self._state.allows(ANONYMOUS, endpoint.action, route.repository):
-            return _denied()
+            return _denied(endpoint.action)
         if method != "GET" and request.headers.get("sec-fetch-site", "none") == "cross-site":
             # A page of some web site must not push to a registry on its reader's machine.
             raise refusal("DENIED", "requests from other web sites are not served")
         return await endpoint.handler(self._state, request, route)
 
 
-def _denied() -> Answer:
-    error = refusal("UNAUTHORIZED", "this registry asks for an account for that")
+def _denied(action: Action) -> Answer:
+    reason = f"without --anonymous {needed_level(action)} nobody may {action} here"
+    error = refusal("UNAUTHORIZED", reason)
     return error_answer(error, {"WWW-Authenticate": challenge()})
 
 

@@ -20,6 +20,10 @@ _LIMIT = 16 * 1024
 _SCOPE = re.compile(r"([a-z0-9]+(?:\([a-z0-9]+\))?):(.+):([a-z*]*(?:,[a-z*]*)*)", re.ASCII)
 
 
+REALM = "corten registry"
+"""What corten's own registry asks for credentials for.  It has no accounts yet."""
+
+
 class Challenge(msgspec.Struct, frozen=True):
     """One challenge: the scheme in lower case and its parameters, names in lower case."""
 

@@ -22,6 +22,7 @@ from corten.errors import (
     Unsupported,
 )
 from corten.oci.codec import canonical_json
+from corten.wire.challenge import REALM, Challenge, parse_challenges
 from corten.wire.messages import Response
 
 
@@ -208,10 +209,14 @@ def decode(response: Response, what: str) -> Refused:
         family = CODES[code].family
     text = "; ".join(filter(None, (_tidy(entry.message or entry.code) for entry in said[:3])))
     text = text or _MEANINGS.get(status, f"HTTP status {status}")
-    error = _REFUSED[family](f"{host}: {what}: {text}", hint=_hint(status, host))
+    error = _REFUSED[family](f"{host}: {what}: {text}", hint=_hint(response, host, what))
     error.code, error.status = code if code in CODES else "UNKNOWN", status
     error.detail = said[0].detail if said else None
     return error
+
+
+def _challenges(response: Response) -> tuple[Challenge, ...]:
+    return parse_challenges(response.headers.get("WWW-Authenticate", ""))
 
 
 def _tidy(text: str) -> str:
@@ -219,10 +224,16 @@ def _tidy(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:_MESSAGE_LIMIT]).strip()
 
 
-def _hint(status: int, host: str) -> str:
+def _hint(response: Response, host: str, what: str) -> str:
+    status = response.status
     if status == 404:
-        return "check that name and tag are right"
+        return f"check that name and {'digest' if '@' in what else 'tag'} are right"
     if status == 401:
+        if any(c.parameters.get("realm") == REALM for c in _challenges(response)):
+            return (
+                f"{host} has no accounts, so there is nothing to log in to: whoever runs it allows"
+                " it to all, corten registry serve --anonymous read (pull) or write (push)"
+            )
         return (
             f"log in to {host} first (docker login, podman login), or check that the name is right"
         )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corten import errors
+from corten.registry.access import challenge
 from corten.wire.codes import CODES, Refused, complaints, decode, encode, refusal
 from corten.wire.messages import Headers, Response
 
@@ -115,7 +116,17 @@ def test_a_bare_status_has_a_family(status: int, family: type[errors.CortenError
 
 
 def test_what_is_not_found_has_a_hint() -> None:
-    assert "name" in decode(answer(404), "example/app:1").hint
+    assert decode(answer(404), "example/app:1").hint == "check that name and tag are right"
+    hint = decode(answer(404), f"example/app@sha256:{'0' * 64}").hint
+    assert hint == "check that name and digest are right"
+
+
+def test_a_registry_of_ours_has_nothing_to_log_in_to() -> None:
+    fields = Headers((("WWW-Authenticate", challenge()),))
+    hint = decode(Response(status=401, headers=fields), "x").hint
+    assert "--anonymous" in hint
+    assert "docker login" not in hint
+    assert "docker login" in decode(answer(401), "x").hint
 
 
 def test_a_code_says_more_than_the_status() -> None:
