@@ -88,7 +88,8 @@ def _target(dockerfile: Dockerfile, name: str) -> Stage:
 def _stages(name: str, dockerfile: Dockerfile) -> str:
     """A hint at the stage that is near, and all that there are: a number where there is no name."""
     known = [stage.name or str(stage.index) for stage in dockerfile.stages]
-    shown = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+    listed = [stage.name or f"{stage.index} (unnamed)" for stage in dockerfile.stages[:_SHOWN]]
+    shown = ", ".join(listed) + (", …" if len(known) > _SHOWN else "")
     near = did_you_mean(name, known)
     there = f"its stages: {shown}"
     return f"{near} ({there})" if near.endswith("?") else there

@@ -182,6 +182,11 @@ class StageState:
                 inline.append(Inline(document.name, content))
             else:
                 sources.append(self._source(instruction, word, add))
+                if origin is None and posixpath.normpath(word.lstrip("/")).split("/")[0] == "..":
+                    self._warnings.append(
+                        f"{self._file}:{instruction.line}: {instruction.keyword} {word}: .. cannot"
+                        f" leave the context: it means {sources[-1].lstrip('/') or '.'}"
+                    )
         raw = self._expand(instruction, instruction.destination)
         if not raw:
             raise self._error(

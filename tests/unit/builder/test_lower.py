@@ -413,13 +413,24 @@ def test_mistakes_are_refused_with_file_and_line(text: str, reason: str) -> None
 def test_an_unknown_target_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(DockerfileError, match="no stage 'biuld'") as caught:
         plan("FROM base AS build\nFROM base\n", target="biuld")
-    assert caught.value.hint == "did you mean build? (its stages: build, 1)"
+    assert caught.value.hint == "did you mean build? (its stages: build, 1 (unnamed))"
 
 
 def test_an_unknown_target_far_from_all_is_refused_with_the_stages_there_are() -> None:
     with pytest.raises(DockerfileError, match="no stage 'nope'") as caught:
         plan("FROM base AS zeta\nFROM base AS alpha\n", target="nope")
     assert caught.value.hint == "its stages: zeta, alpha"
+
+
+@pytest.mark.parametrize("source", ["../hello", "a/../../hello", "/../hello", ".."])
+def test_a_source_that_climbs_is_taken_from_the_context_with_a_warning(source: str) -> None:
+    found = plan(f"FROM base\nCOPY {source} /x\n")
+    (warning,) = found.warnings
+    meant = "hello" if "hello" in source else "."
+    assert warning.startswith(f"Dockerfile:2: COPY {source}: .. cannot leave the context: ")
+    assert warning.endswith(f" {meant}")
+    assert plan("FROM base\nCOPY a/../hello ..b /x/\n").warnings == ()
+    assert plan("FROM base AS b\nFROM base\nCOPY --from=b ../hello /x\n").warnings == ()
 
 
 def test_a_copy_knows_the_name_of_what_it_copies_from() -> None:
