@@ -22,6 +22,8 @@ from corten.remote.registries import Registries
 
 ARCHIVES = ("docker-archive", "oci-archive")
 TRANSPORTS = ("corten", "docker", "oci", *ARCHIVES)
+_OTHERS = ("dir", "containers-storage", "docker-daemon", "ostree", "sif", "tarball")
+"""Transports of skopeo that there are not here.  An image of such a name is ``corten:NAME``."""
 _FILES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 _HINT = (
     "one of NAME, docker://HOST/NAME:TAG, oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME], "
@@ -70,6 +72,8 @@ def _meant_as_transport(word: str, rest: str) -> bool:
     """
     from difflib import get_close_matches
 
+    if word in _OTHERS:
+        return True
     if rest.startswith((".", "/")):
         return "/" not in word and "." not in word
     return "/" not in word and bool(get_close_matches(word, TRANSPORTS, n=1, cutoff=0.75))

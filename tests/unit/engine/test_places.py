@@ -39,6 +39,8 @@ def test_a_place_is_a_transport_or_a_local_name(text: str, place: tuple[str, str
         "Docker-archive:x.tar",
         "cortn:hello",
         "dir:./dd",
+        "dir:x",
+        "docker-daemon:hello",
         "dir:/tmp/dd",
         "http://127.0.0.1:5000/hello",
         "containers-storage://hello",
