@@ -47,7 +47,7 @@ class OCILayout:
         with suppress(Invalid):
             if (found := self.blobs.typed(Digest(name))) is not None:
                 return found
-        raise NotFound(f"there is no {name} in the layout {self.path}")
+        raise NotFound(f"there is no '{name}' in the layout '{self.path}'")
 
     def roots(self) -> tuple[Descriptor, ...]:
         """What ``index.json`` lists, annotations and all.  Raises: NotFound, Invalid."""

@@ -100,3 +100,11 @@ def test_a_blob_can_be_resolved_by_digest_though_it_is_not_listed(tmp_path: Path
     layout.tag("latest", image.root)
     other = put(layout, b"not a document")
     assert layout.resolve(other.digest).media_type == media.OCTET_STREAM
+
+
+def test_a_name_that_is_not_there_is_told_from_the_layouts_own(tmp_path: Path) -> None:
+    layout = OCILayout(tmp_path / "layout")
+    layout.tag("there", put(layout, b"{}"))
+    with pytest.raises(NotFound) as caught:
+        layout.resolve("nosuch")
+    assert caught.value.message == f"there is no 'nosuch' in the layout '{layout.path}'"
