@@ -67,8 +67,8 @@ class DockerArchive(Archive):
         paths = item.layers or ()
         if len(paths) != len(config.diff_ids) or len(paths) > _LAYERS_LIMIT:
             raise Invalid(
-                f"{self.files.what}: an image has {len(paths)} layers in manifest.json"
-                f" and {len(config.diff_ids)} in its configuration"
+                f"{self.files.what}: manifest.json and an image's configuration differ in the"
+                f" number of layers: {len(paths)} and {len(config.diff_ids)}"
             )
         layers = [
             self._layer(path, diff_id) for path, diff_id in zip(paths, config.diff_ids, strict=True)

@@ -90,8 +90,8 @@ def _load(source: Source, descriptor: Descriptor, manifest: Manifest) -> Image:
     config = parse_config(raw)
     if len(config.diff_ids) != len(manifest.layers):
         raise Invalid(
-            f"{descriptor.digest} has {len(manifest.layers)} layers,"
-            f" its configuration {len(config.diff_ids)}"
+            f"{descriptor.digest} and its configuration differ in the number of layers:"
+            f" {len(manifest.layers)} and {len(config.diff_ids)}"
         )
     return Image(descriptor, manifest, config, config_document(raw))
 

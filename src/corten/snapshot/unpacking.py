@@ -148,8 +148,8 @@ class UnpackingSink:
         layers = manifest.layers
         if len(config.diff_ids) != len(layers):
             raise Corrupt(
-                f"the image has {len(layers)} layers, "
-                f"but its configuration names {len(config.diff_ids)}"
+                f"the image's manifest and its configuration differ in the number of layers:"
+                f" {len(layers)} and {len(config.diff_ids)}"
             )
         whole = True
         for layer, wanted in zip(layers, config.diff_ids, strict=True):
