@@ -18,6 +18,7 @@ from corten.runtime.capabilities import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 from corten.runtime.crun import CrunExecutor
 from corten.runtime.failures import CannotExecute
 from corten.runtime.protocols import Bind, Process, Sandbox
+from corten.snapshot.remains import is_free
 from support.containers import World, eventually, needs_root, processes, world
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e, needs_root]
@@ -291,6 +292,27 @@ def test_two_runs_of_one_key_do_not_meet(here: World) -> None:
         job.cancel()
         thread.join()
     assert isinstance(errors[0], Cancelled)
+
+
+def test_a_step_that_begins_while_leftovers_are_looked_for_just_runs(here: World) -> None:
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            here.executor.sweep()
+            for path in (here.root / "run" / "steps").glob("*/"):
+                is_free(path)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(15):
+            assert here.step("true") == (0, b"")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_many_steps_at_once(here: World) -> None:

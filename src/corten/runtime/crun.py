@@ -9,7 +9,6 @@ leaves behind can be told from a run that goes on (:meth:`CrunExecutor.sweep`).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -39,6 +38,7 @@ from corten.system.cgroup import (
     crun_options,
     remove_cgroup,
 )
+from corten.system.locks import try_lock
 from corten.system.namespaces import in_private_mounts
 from corten.system.process import find_program, process_ticks
 
@@ -50,6 +50,8 @@ STEPS = "steps"
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _POLL = 0.1
+_PATIENCE, _PAUSE = 1.0, 0.01
+"""Seconds for which a run waits for those that look whether its directory is anybody's."""
 _PIECE = 65536
 
 
@@ -74,7 +76,7 @@ class CrunExecutor:
         if not _KEY.fullmatch(key):
             raise Invalid(f"{key!r} cannot name a run")
         job.check()
-        with self._bundle(key) as bundle:
+        with self._bundle(key, _PATIENCE) as bundle:
             crun = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
             try:
                 relay = _Relay(output)
@@ -99,16 +101,11 @@ class CrunExecutor:
         return count
 
     @contextlib.contextmanager
-    def _bundle(self, key: str) -> Iterator[Path]:
+    def _bundle(self, key: str, patience: float = 0.0) -> Iterator[Path]:
         """The run's directory, ours alone, empty but for ``rootfs``; removed at the end."""
         bundle = self._run / STEPS / key
-        (bundle / "rootfs").mkdir(parents=True, exist_ok=True)
-        lock = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY)
+        lock = _own(bundle, time.monotonic() + patience)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Conflict(f"a run named {key} goes on already") from None
             if (bundle / "config.json").exists():
                 self._remove_remains(key, bundle)
             try:
@@ -179,6 +176,28 @@ class CrunExecutor:
         for folder in (bundle / "rootfs", bundle):
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _own(bundle: Path, deadline: float) -> int:
+    """A descriptor with the lock of `bundle`, which is made with its ``rootfs``.
+
+    A sweep may have the lock for a moment, or take the directory away before we have it.
+    Raises: Conflict: another has it beyond the deadline, of the monotonic clock.
+    """
+    while True:
+        with contextlib.suppress(FileNotFoundError, FileExistsError):  # it went at that moment
+            (bundle / "rootfs").mkdir(parents=True, exist_ok=True)
+            lock = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                if try_lock(lock) and os.path.samestat(bundle.stat(), os.fstat(lock)):
+                    return lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+        if time.monotonic() > deadline:
+            raise Conflict(f"a run named {bundle.name} goes on already")
+        time.sleep(_PAUSE)
 
 
 def root_scope(root: Path) -> str:
