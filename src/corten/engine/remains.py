@@ -1,4 +1,4 @@
-"""What killed commands left under a root, so that a collection can say what of it is gone."""
+"""What killed commands left under a root: what it takes, and what of it a collection removed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def _without_container(host: Host) -> Iterator[Path]:
     # Asked for after the snapshots were listed: those of containers are there before them.
     snapshots = list(held_snapshots(host.root))
     owned = {record.snapshot for record in host.containers.walk()}
-    yield from (held.path for held in snapshots if held.key not in owned)
+    # Without a record of its own one may be anything: the check sees to it, not a collection.
+    nobodys = (held for held in snapshots if held.key not in owned and not held.problem)
+    yield from (held.path for held in nobodys)
     yield from host.containers.remains()
     for name in (host.containers.path / ".names").glob("*"):
         if name.is_symlink() and not name.exists():

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corten.content.gc import reach, roots_of
-from corten.content.ingest import PARTIAL
-from corten.engine.checking.leftovers import remains
-from corten.engine.checking.scope import DAMAGED, living_leases
+from corten.engine.checking.scope import DAMAGED
 from corten.engine.host import Host
+from corten.engine.remains import remains
 from corten.engine.system import BLOCK, partial_downloads
 from corten.oci.digest import Digest
 from corten.runtime import lifecycle
@@ -20,7 +19,6 @@ from corten.runtime.containers import ContainerRecord
 from corten.runtime.state import Status
 from corten.runtime.volumes import VolumeStore
 from corten.snapshot.drafts import DOOMED, DRAFT, listed
-from corten.snapshot.remains import held_snapshots
 from corten.snapshot.stacks import walk_stacks
 
 
@@ -56,7 +54,7 @@ def disk_usage(host: Host) -> list[Usage]:
         whole = sum(size for size, _ in partials)
         busy = len(partials) - len(idle)
         rows.append(Usage("Partial Downloads", len(partials), busy, whole, sum(idle)))
-    if left := _leftovers(host):
+    if left := set(remains(host)):
         # A draft has hard links of what images have.
         known = {key for _, each in files for key in each}
         size = sum(size for key, size in _trees(left).items() if key not in known)
@@ -127,19 +125,6 @@ def _files(host: Host) -> Iterator[tuple[str, Files]]:
     for stack, record in walk_stacks(host.root):
         if not stack.name.startswith((DRAFT, DOOMED)):
             yield record.layers[-1], _tree(stack)
-
-
-def _leftovers(host: Host) -> set[Path]:
-    """What killed commands left and a collection removes, as far as nobody is at work."""
-    root = host.root
-    # Listed before the leases are looked at, and records after: who makes one has a lease before.
-    snapshots = [held for held in held_snapshots(root) if not held.problem]
-    idle = not living_leases(root)
-    left = {path for path, _ in remains(root, lambda: not idle) if path.suffix != PARTIAL}
-    if idle:
-        owned = {record.snapshot for record in host.containers.walk()}
-        left.update(held.path for held in snapshots if held.key not in owned)
-    return left
 
 
 def _cached(folder: Path) -> frozenset[Digest]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,10 +28,10 @@ def check_leftovers(scope: Scope) -> Iterator[Finding]:
 
     What is just being made may not be locked yet: only what looks dead twice is.
     """
-    first = _dead(scope)
+    first = dict(_remains(scope))
     if first:
         time.sleep(_PAUSE)
-    again = _dead(scope) if first else {}
+    again = dict(_remains(scope)) if first else {}
     for path in sorted(first.keys() & again.keys()):
         name = str(path.relative_to(scope.root))
         subject = f"lease {path.stem}" if path.suffix == _LEASE else name
@@ -53,18 +53,12 @@ def _remove(scope: Scope, path: Path) -> None:
         remove_tree(path)
 
 
-def _dead(scope: Scope) -> dict[Path, str]:
-    return {**dict(remains(scope.root, lambda: scope.busy)), **dict(_leases(scope))}
-
-
-def remains(root: Path, busy: Callable[[], bool]) -> Iterator[tuple[Path, str]]:
-    """Files and directories whose owner looks dead, and what each is, in a few words.
-
-    `busy` tells whether other commands hold leases; it is asked after the scratch was listed.
-    """
+def _remains(scope: Scope) -> Iterator[tuple[Path, str]]:
+    root = scope.root
     for path in leftovers(root):
         yield path, "what a killed command was making or removing"
     yield from _ingests(root / "content" / "ingest")
+    yield from _leases(scope)
     for folder in (root, root / "content"):
         for path in folder.glob(".*.tmp"):
             if is_old(path, _TEMPORARY_AGE):
@@ -77,7 +71,7 @@ def remains(root: Path, busy: Callable[[], bool]) -> Iterator[tuple[Path, str]]:
             yield path, "a build step whose build was killed, and that may go on running"
     # Listed before the leases are looked at: who makes such a thing has one before.
     scratch = [*root.glob("bootstrap-*"), *root.glob("archive-*")]
-    if not busy():
+    if not scope.busy:
         for path in scratch:
             yield path, "scratch of a killed command"
 
