@@ -68,7 +68,9 @@ def read_document(source: Source, descriptor: Descriptor, limit: int = MANIFEST_
         raise Corrupt(f"{descriptor.digest} has {size} bytes instead of {descriptor.size}")
     found = Digest.of(raw, descriptor.digest.algorithm)
     if found != descriptor.digest:
-        raise Corrupt(f"the content of {descriptor.digest} is {found}")
+        raise Corrupt(
+            f"the content of {descriptor.digest} is not what that digest says, but {found}"
+        )
     return raw
 
 

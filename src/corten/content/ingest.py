@@ -154,7 +154,9 @@ class FileIngest:
             if self.offset != wanted.size:
                 raise Corrupt(f"{wanted.digest} has {self.offset} bytes instead of {wanted.size}")
             if digest != wanted.digest:
-                raise Corrupt(f"the content of {wanted.digest} is {digest}")
+                raise Corrupt(
+                    f"the content of {wanted.digest} is not what that digest says, but {digest}"
+                )
         if expected is not None and expected.algorithm != digest.algorithm:
             digest = self._rehash(expected.algorithm)
         if expected is not None and digest != expected:

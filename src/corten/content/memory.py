@@ -120,7 +120,7 @@ class MemoryIngest:
         digest = Digest.from_hasher(self._hasher, algorithm)
         if wanted is not None and (digest != wanted.digest or len(data) != wanted.size):
             raise Corrupt(
-                f"the content of {wanted.digest} is {digest}"
+                f"the content of {wanted.digest} is not what that digest says, but {digest}"
                 f" with {len(data)} bytes instead of {wanted.size}"
             )
         if expected is not None and expected.algorithm != digest.algorithm:

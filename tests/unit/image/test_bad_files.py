@@ -124,7 +124,7 @@ def test_a_flipped_byte_of_a_layer_or_configuration(
 ) -> None:
     data = io.BytesIO(flipped(whole, whole.index(part)))
     with LocalStore(tmp_path / "root", AMD64) as store:
-        with pytest.raises(Corrupt, match=r"the content of \S+ is sha256:") as caught:
+        with pytest.raises(Corrupt, match=r"the content of \S+ is .*sha256:") as caught:
             load(store, data, Job(), Spool(tmp_path / "spool"))
         assert "fetch it again" in caught.value.hint
         assert store.images() == []

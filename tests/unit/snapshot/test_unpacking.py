@@ -209,7 +209,9 @@ def test_a_layer_that_its_registry_damaged_is_blamed_on_the_registry(
     with pytest.raises(Corrupt) as caught:
         copy(source, sink, root, Job())
     assert caught.value.message.startswith(f"registry.example/some/app: layer {layer.digest.short}")
-    assert f"the content of {layer.digest} is " in caught.value.message
+    assert (
+        f"the content of {layer.digest} is not what that digest says, but " in caught.value.message
+    )
     assert "try again" in caught.value.hint
     assert not sink.has(layer)
 
