@@ -231,8 +231,8 @@ def _hint(response: Response, host: str, what: str) -> str:
     if status == 401:
         if any(c.parameters.get("realm") == REALM for c in _challenges(response)):
             return (
-                f"{host} has no accounts, so there is nothing to log in to: whoever runs it allows"
-                " it to all, corten registry serve --anonymous read (pull) or write (push)"
+                f"{host} has no accounts to log in to: whoever runs it can start it with"
+                " --anonymous read (all may pull) or write (all may push)"
             )
         return (
             f"log in to {host} first (docker login, podman login), or check that the name is right"
