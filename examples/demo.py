@@ -217,9 +217,10 @@ def traces(scratch: Path) -> dict[str, set[str]]:
                     found.add(f"{process.name} {(process / 'comm').read_text().strip()}")
         return found
 
-    mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    mounted = Path("/proc/self/mountinfo").read_text().splitlines()
     return {
-        "mounts": mounts,
+        # Others may mount meanwhile; all of ours has the scratch root as its place, source or layer.
+        "mounts": {line.split()[4] for line in mounted if str(scratch) in line},
         "network interfaces": output("ip", "-br", "link"),
         "network namespaces": output("ip", "netns"),
         "packet filter rules": {
