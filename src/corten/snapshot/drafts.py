@@ -7,6 +7,7 @@ crash left behind can be told from them.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -71,13 +72,17 @@ def listed(directory: Path) -> list[Path]:
 
 def rename_draft(draft: Path, path: Path) -> bool:
     """Let `draft` be `path`; False: there is such a directory already."""
-    try:
-        draft.rename(path)
-    except OSError:
-        if not path.exists():
-            raise
-        return False
-    return True
+    while True:
+        try:
+            draft.rename(path)
+        except OSError as error:
+            if path.exists():
+                return False
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            # There was one, which somebody has removed meanwhile.
+        else:
+            return True
 
 
 def remove_whole(path: Path) -> None:

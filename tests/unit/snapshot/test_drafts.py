@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from corten.snapshot.drafts import UNFINISHED_AGE, is_unfinished, sweep
+from corten.snapshot.drafts import UNFINISHED_AGE, is_unfinished, rename_draft, sweep
 from corten.snapshot.remains import leftovers
 from corten.snapshot.skeleton import skeleton
 
@@ -56,3 +58,30 @@ def test_a_half_made_skeleton_is_a_draft_like_any_other(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [made.name]
     assert made.stat().st_mode & 0o777 == 0o755
     assert made.stat().st_mtime == 0
+
+
+def test_a_directory_that_goes_while_a_draft_takes_its_name_is_no_failure(tmp_path: Path) -> None:
+    # It is there when the rename is tried, and gone when one looks why.
+    target = tmp_path / "layer"
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                target.mkdir()
+                (target / "file").touch()
+            with suppress(OSError):
+                (target / "file").unlink()
+                target.rmdir()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for number in range(300):
+            draft = tmp_path / f"draft-{number}"
+            draft.mkdir()
+            (draft / "file").touch()
+            rename_draft(draft, target)
+    finally:
+        over.set()
+        other.join()
