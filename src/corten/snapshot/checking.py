@@ -82,12 +82,14 @@ class _LayerChecks(ABC):
         """Forget the layer and its stacks, under whatever snapshot; `Snapshotter.apply` makes it anew."""
         path = self._holdings.layer(layer)
         with self._holdings.locked(exclusive=True):
+            # First: another may apply the layer anew as soon as it is gone, and hard links of an
+            # extracted one go on holding what was damaged.
+            has_layer = self._holdings.has_layer
+            self._holdings.stacks.prune(lambda each: each != layer and has_layer(each))
             if aside is None:
                 remove_whole(path)
             elif path.exists():
                 path.rename(aside)
-            # Hard links of an extracted layer go on holding what was damaged.
-            self._holdings.stacks.prune(self._holdings.has_layer)
 
     def copied(self, layer: Digest, tar: Path) -> int:
         """See `Checks`: most drivers keep no tar."""

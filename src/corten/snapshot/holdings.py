@@ -185,9 +185,12 @@ class Holdings:
                 for path in listed(self.layers)
                 if path.name not in keep and _applied(path) < before
             ]
+            going = {path.name for path in unused}
+            # Before the layers: one that is applied anew at once has other files than its stacks,
+            # which may be hard links to the old ones.
+            self.stacks.prune(lambda each: each.encoded not in going and self.has_layer(each))
             for path in unused:
                 remove_whole(path)
-            self.stacks.prune(self.has_layer)
         for directory in (self.layers, self.snapshots, self.stacks.path):
             sweep(directory)
         return len(unused)
