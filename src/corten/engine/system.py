@@ -43,17 +43,19 @@ def collect(
     grace: float | None = None,
     cache: bool = False,
     partial_age: float = PARTIAL_AGE,
+    name_leftovers: bool = False,
 ) -> Collected:
     """Delete what no name, image, container, lease or cached build step needs.
 
     What was used within `grace` seconds (default: ten minutes) stays, for other
     processes that are at work.  With `cache` the build cache is forgotten first.
     Downloads that were broken off stay for `partial_age` seconds, for the next to go on from.
+    What killed commands left goes in any case; to `name_leftovers` takes a look of its own.
     """
     from corten.content.gc import GRACE
     from corten.content.gc import collect as sweep
 
-    left = list(remains(host))
+    left = list(remains(host)) if name_leftovers else []
     reclaim(host)
     grace = GRACE if grace is None else grace
     swept = sweep(

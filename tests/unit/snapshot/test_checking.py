@@ -19,6 +19,7 @@ from corten.snapshot.erofs import ErofsSnapshotter
 from corten.snapshot.extraction import extract
 from corten.snapshot.feeding import read_tree
 from corten.snapshot.remains import held_snapshots, is_free, leftovers, write_snapshot_record
+from corten.snapshot.stacks import StackHoldings, StackRecord
 from corten.system.mountinfo import mount_points
 from support.tars import file, link, pack, write_tar
 
@@ -138,6 +139,20 @@ def test_a_driver_lists_its_layers_and_lets_go_of_them(
     driver.discard(digest)
     assert list(driver.applied()) == []
     assert list(leftovers(tmp_path)) == []
+
+
+def test_stacks_of_a_layer_go_before_it_goes(layer: tuple[Digest, Path], tmp_path: Path) -> None:
+    # Gone, it may be applied anew at once, and a stack made from the old one would outlive it.
+    digest, tar = layer
+    ErofsSnapshotter(tmp_path).apply(digest, tar)
+    stacks = StackHoldings(tmp_path, "erofs")
+    with stacks.making(), stacks.draft() as draft:
+        stacks.publish(draft, digest, StackRecord((str.__str__(digest),)))
+    (driver,) = checks(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        driver.discard(digest, tmp_path / "no such directory" / "aside")
+    assert list(driver.applied()) == [digest]
+    assert stacks.record(digest) is None
 
 
 def test_data_of_a_layer_with_sparse_files_is_compared_up_to_the_tars_end(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def command(cache: bool, grace: float | None, quiet: bool) -> None:
     from corten.engine import system
 
     age = PARTIAL_AGE if grace is None else grace
-    done = system.collect(host(), grace=grace, cache=cache, partial_age=age)
+    done = system.collect(
+        host(), grace=grace, cache=cache, partial_age=age, name_leftovers=not quiet
+    )
     if not quiet:
         layers = counted(done.layers, "layer")
         echo(f"Deleted {counted(done.blobs, 'blob')} ({size(done.size)}) and {layers}\n")
