@@ -1,7 +1,8 @@
 """One of several processes that share a driver's layers: it uses them, or it prunes them.
 
-``python -m support.layer_races use ROOT DRIVER TARS SEED ROUNDS`` applies, completes, merges and
-mounts; ``… prune ROOT DRIVER`` takes away what is not held until its standard input ends.
+``python -m support.layer_races use ROOT DRIVER TARS SEED WHOLE`` applies, completes, merges and
+mounts until it had so many whole snapshots and its standard input has ended; ``… prune ROOT
+DRIVER COUNT`` takes away what is not held until it took so many layers.
 Prints what came of it as JSON: how often, by outcome.
 """
 
@@ -11,6 +12,7 @@ import json
 import random
 import select
 import sys
+import time
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -55,30 +57,33 @@ def _round(snapshotter: Snapshotter, tars: list[Path], key: str, chance: random.
     return "whole"
 
 
-def _use(root: Path, driver: str, folder: Path, seed: int, rounds: int) -> Counter[str]:
+def _use(root: Path, driver: str, folder: Path, seed: int, whole: int) -> Counter[str]:
     chance = random.Random(seed)
     found: Counter[str] = Counter()
     tars = sorted(folder.iterdir())
     snapshotter = choose(root, driver)
-    for number in range(rounds):
+    while found["whole"] < whole or not select.select([sys.stdin], [], [], 0)[0]:
         chosen = tars[: chance.randint(2, len(tars))]
         try:
-            found[_round(snapshotter, chosen, f"key-{seed}-{number}", chance)] += 1
+            found[_round(snapshotter, chosen, f"key-{seed}-{found.total()}", chance)] += 1
         except BaseException:
             found[traceback.format_exc()] += 1
+            break
         if chance.random() < 0.3:
             snapshotter = choose(root, driver)  # one that remembers nothing
     return found
 
 
-def _prune(root: Path, driver: str) -> Counter[str]:
+def _prune(root: Path, driver: str, count: int) -> Counter[str]:
     snapshotter = choose(root, driver)
     found: Counter[str] = Counter()
-    while not select.select([sys.stdin], [], [], random.random() * 0.03)[0]:
+    while found["pruned"] < count:
+        time.sleep(random.random() * 0.03)
         try:
             found["pruned"] += snapshotter.prune([])
         except BaseException:
             found[traceback.format_exc()] += 1
+            break
     return found
 
 
@@ -87,5 +92,5 @@ if __name__ == "__main__":
     if what == "use":
         result = _use(Path(root), driver, Path(more[0]), int(more[1]), int(more[2]))
     else:
-        result = _prune(Path(root), driver)
+        result = _prune(Path(root), driver, int(more[0]))
     print(json.dumps(result))
