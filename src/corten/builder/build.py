@@ -15,9 +15,10 @@ from corten.builder.imaging import BuildResult, image_config, store_image
 from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.scope import EPOCH
+from corten.builder.setting import Setting
 from corten.builder.solver import Solver
 from corten.builder.stacks import LayerStore, Stacks
-from corten.builder.worker import ImageWorker, Result, Setting
+from corten.builder.worker import ImageWorker, Result
 from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
 from corten.errors import CortenError, NotFound

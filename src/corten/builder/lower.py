@@ -189,26 +189,25 @@ class _Lowering:
         return found
 
     def _apply(self, state: StageState, instruction: Instruction, stage: Stage) -> None:
-        origin = None
-        if isinstance(instruction, Copy) and instruction.source_stage:
-            origin = self._from(instruction, state.platform)
+        origins = {
+            name: self._from(instruction, name, state.platform) for name in instruction.origins
+        }
         if not self.strict and not isinstance(instruction, Onbuild):
             # Only the images are asked for; without them variables may be unknown.
             return
         before = state.step
-        state.apply(instruction, origin)
+        state.apply(instruction, origins)
         if state.step is not before:
             self.titles.setdefault(state.step.digest, (stage.title, instruction))
         self.warnings.extend(state.take_warnings())
 
-    def _from(self, instruction: Copy, platform: Platform) -> Step:
-        """The step whose file system COPY --from takes from."""
-        name = instruction.source_stage
+    def _from(self, instruction: Instruction, name: str, platform: Platform) -> Step:
+        """The step whose file system COPY --from or a mount takes from."""
         stage = self.dockerfile.stage(name)
         if stage is not None:
             return self.stage(stage).step
         if name.isdigit():
-            raise self.error(instruction, f"there is no stage number {name}", f"--from={name}")
+            raise self.error(instruction, f"there is no stage number {name}", f"from={name}")
         base = self.image(instruction, name, platform)
         layers = base.config.diff_ids if base else ()
         step = Step(SourceImage(base.name if base else name, layers), (), str(platform))

@@ -7,17 +7,15 @@ removed, ingests aborted, and mounts live in namespaces of their own.
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from corten.builder.cache import BuildCache, Saved
-from corten.builder.context import Context
-from corten.builder.graph import Copy, MakeDirectory, Origin, Run, Scratch, SourceImage, Step
+from corten.builder.graph import Copy, MakeDirectory, Run, Scratch, SourceImage, Step
 from corten.builder.hashes import FileHashes
-from corten.builder.stacks import Stacks, new_key
+from corten.builder.setting import Setting
+from corten.builder.stacks import Stacks
 from corten.errors import Cancelled, CortenError, StepFailed
 from corten.events.job import Job
 from corten.oci.codec import canonical_json
@@ -41,22 +39,6 @@ class Result(NamedTuple):
 
     layers: tuple[Digest, ...]
     created: int = 0
-
-
-class Setting(NamedTuple):
-    """What a build's steps share.
-
-    ``network`` is what ``default`` means; ``file`` is the Dockerfile's name in
-    messages; ``folder`` is for temporary files.
-    """
-
-    context: Context
-    folder: Path
-    environ: Mapping[str, str] = {}
-    build_args: Mapping[str, str] = {}
-    network: str = "host"
-    file: str = "Dockerfile"
-    origins: Mapping[Digest, Origin] = {}
 
 
 class ImageWorker:
@@ -160,8 +142,7 @@ class ImageWorker:
         except (Cancelled, StepFailed):
             raise
         except CortenError as error:
-            origin = self._setting.origins.get(step.digest)
-            place = f"{self._setting.file}:{origin.line}: " if origin else ""
+            place = self._setting.place(step)
             if not error.message.startswith(place):
                 error.message = f"{place}{error.message}"
                 error.args = (error.message,)
@@ -232,43 +213,10 @@ class ImageWorker:
     def _run(
         self, step: Step, op: Run, layers: tuple[Digest, ...], job: Job
     ) -> tuple[Digest | None, int]:
-        from corten.builder.surroundings import surroundings
-        from corten.runtime.protocols import Process, Sandbox
+        from corten.builder.running import Runner
 
-        setting, snapshotter = self._setting, self._stacks.snapshotter
-        network = setting.network if op.network == "default" else op.network
-        extra = surroundings(op.env, network, setting.build_args, setting.environ)
-        key = new_key("run")
-        try:
-            sandbox = Sandbox(
-                rootfs=self._stacks.prepare(key, layers),
-                binds=extra.binds,
-                network=network,
-                resolv_conf=extra.resolv_conf,
-                hosts=extra.hosts,
-            )
-            process = Process(op.args, (*op.env, *extra.env), op.cwd, op.user)
-            status = self._executor().run(key, process, sandbox, job.output, job)
-            if status:
-                raise self._failed(step, op, status)
-            job.check()
-            with self._stacks.new_layer() as layer:
-                snapshotter.diff(key, layer.write)
-                changed = layer.size > _EMPTY_TAR
-                return (layer.commit() if changed else None), int(time.time())
-        finally:
-            snapshotter.remove(key)
-
-    def _failed(self, step: Step, op: Run, status: int) -> StepFailed:
-        origin = self._setting.origins.get(step.digest)
-        place = f"{self._setting.file}:{origin.line}: " if origin else ""
-        command = " ".join(op.args)
-        if len(command) > 200:
-            command = f"{command[:199]}…"
-        hint = "killed by a signal" if status > 128 else ""
-        return StepFailed(
-            f"{place}RUN failed with exit status {status}: {command}", status=status, hint=hint
-        )
+        runner = Runner(self._stacks, self._executor, self._setting)
+        return runner.run(step, op, layers, job)
 
 
 def _key(kind: str, *parts: object) -> str:

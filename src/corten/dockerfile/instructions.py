@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from corten.dockerfile.lexer import Heredoc
+from corten.dockerfile.mounts import MountFlag
 from corten.dockerfile.syntax import Node
 
 
@@ -28,6 +29,11 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The instruction as written, on one line."""
         return self.node.text
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Stages, images or named contexts whose files it takes, as written."""
+        return ()
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -51,11 +57,19 @@ class From(Instruction, frozen=True, kw_only=True):
 
 
 class Run(Instruction, frozen=True, kw_only=True):
-    """``RUN``; ``network`` is ``default``, ``none`` or ``host``."""
+    """``RUN``; ``network`` is ``default``, ``none`` or ``host``, ``security`` ``sandbox`` or ``insecure``."""
 
     keyword: ClassVar[str] = "RUN"
     command: Command
     network: str = "default"
+    security: str = "sandbox"
+    mounts: tuple[MountFlag, ...] = ()
+    devices: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The ``from`` of its mounts."""
+        return tuple(mount.origin for mount in self.mounts if mount.origin)
 
 
 class Cmd(Instruction, frozen=True, kw_only=True):
@@ -124,11 +138,21 @@ class Copy(Instruction, frozen=True, kw_only=True):
     chmod: str = ""
     link: bool = False
     source_stage: str = ""
+    parents: bool = False
+    excludes: tuple[str, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The ``--from``, if there is one."""
+        return (self.source_stage,) if self.source_stage else ()
 
 
 class Add(Instruction, frozen=True, kw_only=True):
-    """``ADD``: like COPY, but takes URLs and unpacks local archives."""
+    """``ADD``: like COPY, but takes URLs and Git repositories, and unpacks local archives.
+
+    ``unpack`` is None where the flag is not given: then local archives are, remote ones not.
+    """
 
     keyword: ClassVar[str] = "ADD"
     sources: tuple[str, ...]
@@ -136,6 +160,10 @@ class Add(Instruction, frozen=True, kw_only=True):
     chown: str = ""
     chmod: str = ""
     link: bool = False
+    checksum: str = ""
+    keep_git_dir: bool = False
+    unpack: bool | None = None
+    excludes: tuple[str, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
 
 

@@ -1,33 +1,24 @@
-"""From text to typed instructions and stages.
-
-What later versions of the language add (mounts, excludes, checksums) is
-refused by name, never skipped in silence.
-"""
+"""From text to typed instructions and stages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 from corten.dockerfile import instructions as kinds
-from corten.dockerfile.durations import parse_duration
 from corten.dockerfile.errors import DockerfileError, did_you_mean
+from corten.dockerfile.flags import all_of, flags_of, switch_of
+from corten.dockerfile.healthcheck import parse_healthcheck
 from corten.dockerfile.instructions import Command, Dockerfile, Instruction, Stage
 from corten.dockerfile.lexer import lex
+from corten.dockerfile.mounts import MountFlag, parse_mount
 from corten.dockerfile.syntax import Node
 from corten.dockerfile.syntax import node as divide
 from corten.errors import Invalid
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-
-# Flags of the language that this version does not carry out yet.
-_REFUSED = {
-    "RUN": ("mount", "security", "device"),
-    "COPY": ("parents", "exclude"),
-    "ADD": ("checksum", "keep-git-dir", "unpack", "exclude"),
-}
 
 
 def parse_nodes(text: str) -> tuple[Node, ...]:
@@ -92,28 +83,6 @@ def typed(node: Node) -> Instruction:
     return _MAKERS[node.keyword](node)
 
 
-def _flags(node: Node, known: Iterable[str] = ()) -> dict[str, str]:
-    """The node's flags by name; a flag without ``=`` has the value ``true``."""
-    found: dict[str, str] = {}
-    allowed = frozenset(known)
-    for flag in node.flags:
-        name, equals, value = flag.removeprefix("--").partition("=")
-        if name in _REFUSED.get(node.keyword, ()):
-            raise node.error(f"{node.keyword} --{name} is not supported by this version", flag)
-        if name not in allowed:
-            raise node.error(
-                f"{node.keyword} has no flag --{name}",
-                flag,
-                did_you_mean(name, allowed) if allowed else f"{node.keyword} takes no flags",
-            )
-        if name in found:
-            raise node.error(f"{node.keyword} --{name} stands twice", flag)
-        if not equals and name not in ("link",):
-            raise node.error(f"{node.keyword} --{name} needs a value", flag, f"--{name}=VALUE")
-        found[name] = value if equals else "true"
-    return found
-
-
 def _need(node: Node, hint: str, *, exactly: int = 0) -> tuple[str, ...]:
     if not node.args or (exactly and len(node.args) != exactly):
         count = "one argument" if exactly == 1 else "at least one argument"
@@ -121,20 +90,12 @@ def _need(node: Node, hint: str, *, exactly: int = 0) -> tuple[str, ...]:
     return node.args
 
 
-def _truth(node: Node, name: str, text: str) -> bool:
-    if text.lower() in ("true", "1", "t"):
-        return True
-    if text.lower() in ("false", "0", "f"):
-        return False
-    raise node.error(f"{node.keyword} --{name} is true or false, not {text!r}", text)
-
-
 def _command(node: Node) -> Command:
     return Command(node.args, not node.json, node.heredocs)
 
 
 def _from(node: Node) -> Instruction:
-    flags = _flags(node, ("platform",))
+    flags = flags_of(node, ("platform",))
     args = node.args
     if len(args) == 3 and args[1].upper() == "AS":
         name = args[2].lower()
@@ -154,7 +115,7 @@ def _from(node: Node) -> Instruction:
 
 
 def _run(node: Node) -> Instruction:
-    flags = _flags(node, ("network",))
+    flags = flags_of(node, ("mount", "network", "security", "device"))
     if not node.args and not node.heredocs:
         raise node.error("RUN needs a command", hint="RUN COMMAND")
     network = flags.get("network", "default")
@@ -162,30 +123,58 @@ def _run(node: Node) -> Instruction:
         raise node.error(
             f"unknown network {network!r}", network, did_you_mean(network, ("none", "host"))
         )
-    return kinds.Run(node=node, command=_command(node), network=network)
+    security = flags.get("security", "sandbox")
+    if security not in ("sandbox", "insecure"):
+        raise node.error(
+            f"unknown security mode {security!r}",
+            security,
+            did_you_mean(security, ("sandbox", "insecure")),
+        )
+    return kinds.Run(
+        node=node,
+        command=_command(node),
+        network=network,
+        security=security,
+        mounts=tuple(_mount(node, text) for text in all_of(node, "mount")),
+        devices=all_of(node, "device"),
+    )
+
+
+def _mount(node: Node, text: str) -> MountFlag:
+    try:
+        mount = parse_mount(text)
+    except Invalid as error:
+        raise node.error(error.message, text, error.hint) from None
+    if "$" in mount.origin:
+        raise node.error(
+            "RUN --mount: from takes a stage's or image's name as it is, without variables",
+            mount.origin,
+            "give the image a stage of its own: FROM $IMAGE AS NAME",
+        )
+    return mount
 
 
 def _cmd(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     return kinds.Cmd(node=node, command=_command(node))
 
 
 def _entrypoint(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     if not node.args and not node.json:
         raise node.error("ENTRYPOINT needs a command", hint='ENTRYPOINT ["PROGRAM", "ARGUMENT"]')
     return kinds.Entrypoint(node=node, command=_command(node))
 
 
 def _shell(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     if not node.json or not node.args:
         raise node.error("SHELL takes a JSON array", hint='SHELL ["/bin/sh", "-c"]')
     return kinds.Shell(node=node, args=node.args)
 
 
 def _pairs(node: Node) -> tuple[tuple[str, str], ...]:
-    _flags(node)
+    flags_of(node)
     if not node.pairs:
         raise node.error(f"{node.keyword} needs a name and a value", hint=f"{node.keyword} A=b")
     for name, _ in node.pairs:
@@ -203,7 +192,7 @@ def _env(node: Node) -> Instruction:
 
 
 def _arg(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     pairs: list[tuple[str, str | None]] = []
     for word in _need(node, "ARG NAME[=DEFAULT]"):
         name, equals, value = word.partition("=")
@@ -214,17 +203,17 @@ def _arg(node: Node) -> Instruction:
 
 
 def _maintainer(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     return kinds.Maintainer(node=node, name=_need(node, "MAINTAINER NAME", exactly=1)[0])
 
 
 def _expose(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     return kinds.Expose(node=node, ports=_need(node, "EXPOSE PORT[/PROTOCOL]"))
 
 
 def _copy(node: Node) -> Instruction:
-    flags = _flags(node, ("from", "chown", "chmod", "link"))
+    flags = flags_of(node, ("from", "chown", "chmod", "link", "parents", "exclude"))
     sources, destination = _paths(node)
     origin = flags.get("from", "")
     if "from" in flags and (not origin or "$" in origin):
@@ -238,18 +227,25 @@ def _copy(node: Node) -> Instruction:
         sources=sources,
         destination=destination,
         source_stage=origin,
+        parents=switch_of(node, "parents", flags) or False,
+        excludes=all_of(node, "exclude"),
         heredocs=node.heredocs,
         **_ownership(node, flags),
     )
 
 
 def _add(node: Node) -> Instruction:
-    flags = _flags(node, ("chown", "chmod", "link"))
+    known = ("chown", "chmod", "link", "checksum", "keep-git-dir", "unpack", "exclude")
+    flags = flags_of(node, known)
     sources, destination = _paths(node)
     return kinds.Add(
         node=node,
         sources=sources,
         destination=destination,
+        checksum=flags.get("checksum", ""),
+        keep_git_dir=switch_of(node, "keep-git-dir", flags) or False,
+        unpack=switch_of(node, "unpack", flags),
+        excludes=all_of(node, "exclude"),
         heredocs=node.heredocs,
         **_ownership(node, flags),
     )
@@ -265,7 +261,7 @@ def _ownership(node: Node, flags: Mapping[str, str]) -> _Ownership:
     return {
         "chown": flags.get("chown", ""),
         "chmod": flags.get("chmod", ""),
-        "link": _truth(node, "link", flags["link"]) if "link" in flags else False,
+        "link": switch_of(node, "link", flags) or False,
     }
 
 
@@ -282,7 +278,7 @@ def _paths(node: Node) -> tuple[tuple[str, ...], str]:
 
 
 def _volume(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     paths = _need(node, 'VOLUME ["/PATH"]')
     if not all(path.strip() for path in paths):
         raise node.error("VOLUME: a path is empty")
@@ -290,17 +286,17 @@ def _volume(node: Node) -> Instruction:
 
 
 def _user(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     return kinds.User(node=node, user=_need(node, "USER NAME[:GROUP]", exactly=1)[0])
 
 
 def _workdir(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     return kinds.Workdir(node=node, path=_need(node, "WORKDIR /PATH", exactly=1)[0])
 
 
 def _onbuild(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     if node.child is None:
         raise node.error("ONBUILD needs an instruction", hint="ONBUILD RUN COMMAND")
     _check_trigger(node, node.child.keyword)
@@ -317,49 +313,8 @@ def _check_trigger(node: Node, keyword: str) -> None:
 
 
 def _stopsignal(node: Node) -> Instruction:
-    _flags(node)
+    flags_of(node)
     return kinds.Stopsignal(node=node, signal=_need(node, "STOPSIGNAL SIGTERM", exactly=1)[0])
-
-
-def _healthcheck(node: Node) -> Instruction:
-    times = ("interval", "timeout", "start-period", "start-interval")
-    flags = _flags(node, (*times, "retries"))
-    kind = node.args[0].upper() if node.args else ""
-    if kind == "NONE":
-        if flags or len(node.args) > 1:
-            raise node.error("HEALTHCHECK NONE stands alone")
-        return kinds.Healthcheck(node=node, command=None)
-    if kind != "CMD":
-        raise node.error(
-            "HEALTHCHECK takes CMD and a command, or NONE",
-            node.args[0] if node.args else "",
-            "HEALTHCHECK [FLAGS] CMD COMMAND",
-        )
-    if len(node.args) < 2:
-        raise node.error("HEALTHCHECK CMD needs a command", hint="HEALTHCHECK CMD COMMAND")
-    spans = {name: _duration(node, name, flags[name]) for name in times if name in flags}
-    retries = flags.get("retries", "0")
-    if not (retries.isascii() and retries.isdigit() and len(retries) < 10):
-        raise node.error(f"HEALTHCHECK --retries is a number, not {retries!r}", retries)
-    return kinds.Healthcheck(
-        node=node,
-        command=Command(node.args[1:], not node.json),
-        interval=spans.get("interval", 0),
-        timeout=spans.get("timeout", 0),
-        start_period=spans.get("start-period", 0),
-        start_interval=spans.get("start-interval", 0),
-        retries=int(retries),
-    )
-
-
-def _duration(node: Node, name: str, text: str) -> int:
-    try:
-        span = parse_duration(text)
-    except Invalid as error:
-        raise node.error(f"HEALTHCHECK --{name}: {error.message}", text, error.hint) from None
-    if 0 < span < 1_000_000:
-        raise node.error(f"HEALTHCHECK --{name} is at least 1ms", text)
-    return span
 
 
 _MAKERS: dict[str, Callable[[Node], Instruction]] = {
@@ -371,7 +326,7 @@ _MAKERS: dict[str, Callable[[Node], Instruction]] = {
     "ENV": _env,
     "EXPOSE": _expose,
     "FROM": _from,
-    "HEALTHCHECK": _healthcheck,
+    "HEALTHCHECK": parse_healthcheck,
     "LABEL": _label,
     "MAINTAINER": _maintainer,
     "ONBUILD": _onbuild,

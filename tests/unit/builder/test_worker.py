@@ -20,8 +20,9 @@ from corten.builder.graph import (
     SourceImage,
     Step,
 )
+from corten.builder.setting import Setting
 from corten.builder.stacks import Stacks, layer_descriptor
-from corten.builder.worker import ImageWorker, Result, Setting
+from corten.builder.worker import ImageWorker, Result
 from corten.content.local import LocalStore
 from corten.dockerfile.ignore import Ignore
 from corten.errors import NotFound

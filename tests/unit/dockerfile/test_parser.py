@@ -120,9 +120,6 @@ def test_an_onbuild_heredoc_travels_with_the_trigger() -> None:
     [
         ("COPPY a b", "unknown instruction COPPY", "did you mean COPY?"),
         ("run --newtork=none x", "RUN has no flag --newtork", "did you mean network?"),
-        ("RUN --mount=type=cache,target=/x y", "RUN --mount is not supported", ""),
-        ("COPY --parents a b", "COPY --parents is not supported", ""),
-        ("ADD --checksum=sha256:x a b", "ADD --checksum is not supported", ""),
         ("COPY --form=x a b", "COPY has no flag --form", "did you mean from?"),
         ("COPY --from a b", "--from needs a value", "--from=VALUE"),
         ("COPY --from=a --from=b c d", "--from stands twice", ""),
@@ -228,3 +225,28 @@ def test_durations_are_go_s(text: str, nanoseconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         parse_duration(text)
+
+
+def test_flags_that_may_stand_several_times_keep_their_order() -> None:
+    run, copy, add = (
+        parse(
+            "FROM a AS b\n"
+            "RUN --mount=type=cache,target=/x --mount=from=b,target=/y,rw --device=d --security=insecure z\n"
+            "COPY --parents --exclude=*.md --exclude=x/** a b/\n"
+            "ADD --unpack=false --keep-git-dir --checksum=sha256:1 --exclude=q a b/\n"
+        )
+        .stages[0]
+        .instructions
+    )
+    assert isinstance(run, kinds.Run)
+    assert [mount.options for mount in run.mounts] == [
+        (("type", "cache"), ("target", "/x")),
+        (("from", "b"), ("target", "/y"), ("rw", "true")),
+    ]
+    assert run.origins == ("b",)
+    assert (run.devices, run.security) == (("d",), "insecure")
+    assert isinstance(copy, kinds.Copy)
+    assert (copy.parents, copy.excludes) == (True, ("*.md", "x/**"))
+    assert isinstance(add, kinds.Add)
+    assert (add.unpack, add.keep_git_dir, add.checksum) == (False, True, "sha256:1")
+    assert add.excludes == ("q",)
