@@ -16,6 +16,7 @@ from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
+from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, inline_cache
 from corten.builder.solver import Solver
 from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
@@ -68,7 +69,7 @@ class Equipment(NamedTuple):
     """What a build works with.
 
     Snapshotter and executor are made when they are first needed: where all is
-    cached they are not.  ``folder`` is ROOT/cache.
+    cached they are not.  ``folder`` is ROOT/cache.  ``caches``: of other machines.
     """
 
     store: LayerStore
@@ -76,6 +77,7 @@ class Equipment(NamedTuple):
     executor: Callable[[], Executor]
     resolve_base: ResolveBase
     folder: Path
+    caches: CachePlaces = NO_PLACES
 
 
 def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
@@ -104,7 +106,8 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
     plan = lower(dockerfile, wishes, known)
     for warning in plan.warnings:
         job.warn(warning)
-    stacks = Stacks(equipment.store, equipment.snapshotter, equipment.folder)
+    shared = NO_CACHES if request.no_cache else equipment.caches.open(job)
+    stacks = Stacks(equipment.store, equipment.snapshotter, equipment.folder, shared, job)
     setting = Setting(
         context=context,
         folder=equipment.folder,
@@ -113,6 +116,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         network=request.network,
         file=path.name,
         origins=plan.graph.origins,
+        shared=shared,
     )
     with BuildCache(equipment.folder) as cache:
         worker = ImageWorker(stacks, equipment.executor, cache, setting)
@@ -124,9 +128,13 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         finally:
             worker.finish()
         names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
+        made = worker.made
+        own = [made[e.step.digest] for e in plan.entries if e.step and e.step.digest in made]
         with job.step("image", names or "without a name") as step:
-            result = store_image(config, stacks, request.tags)
+            notes = inline_cache(own, config.diff_ids) if equipment.caches.inline else {}
+            result = store_image(config, stacks, request.tags, notes)
             step.result("done", str(result.image_id))
+        equipment.caches.send(list(made.values()), own, stacks, job)
     return msgspec.structs.replace(result, warnings=plan.warnings)
 
 

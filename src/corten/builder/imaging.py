@@ -72,14 +72,21 @@ def image_config(plan: Plan, results: Mapping[Step, Result]) -> ImageConfig:
     )
 
 
-def store_image(config: ImageConfig, stacks: Stacks, tags: Sequence[str]) -> BuildResult:
-    """Put configuration and manifest into the store, under `tags` (full names).
+def store_image(
+    config: ImageConfig,
+    stacks: Stacks,
+    tags: Sequence[str],
+    annotations: Mapping[str, str] | None = None,
+) -> BuildResult:
+    """Put configuration and manifest (with `annotations`) into the store, under `tags` (full names).
 
     Without tags the image is there all the same, dangling.  What is there already
     is not written again.
     """
     store = stacks.store
-    descriptor = assemble(store, config)
+    for layer in config.diff_ids:
+        stacks.path(layer)  # fetched from a shared cache, if it is only there
+    descriptor = assemble(store, config, annotations=annotations)
     for tag in tags or ("",):
         if not _named(stacks, tag, descriptor):
             store.tag(tag, descriptor)

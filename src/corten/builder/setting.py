@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from corten.builder.context import Context
 from corten.builder.graph import Origin, Step
+from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.oci.digest import Digest
 
 
@@ -25,6 +26,7 @@ class Setting(NamedTuple):
     network: str = "host"
     file: str = "Dockerfile"
     origins: Mapping[Digest, Origin] = {}
+    shared: SharedCaches = NO_CACHES
 
     def place(self, step: Step) -> str:
         """The line of the Dockerfile that the step stands for, as messages begin."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.builder.tree import Tree, open_tree
 from corten.content.protocols import Locates, Store
 from corten.errors import NotFound
+from corten.events.job import Job
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
@@ -36,16 +38,25 @@ class Stacks:
 
     `folder` is for mountpoints; nothing is ever mounted there that others see.
     The snapshotter is made when it is first needed: a build that is cached needs none.
+    Layers that `shared` has are there; they are fetched when their files are needed,
+    which `job` shows.
     """
 
     def __init__(
-        self, store: LayerStore, snapshotter: Callable[[], Snapshotter], folder: Path
+        self,
+        store: LayerStore,
+        snapshotter: Callable[[], Snapshotter],
+        folder: Path,
+        shared: SharedCaches = NO_CACHES,
+        job: Job | None = None,
     ) -> None:
         self.store = store
         self._make = snapshotter
         self._made: Snapshotter | None = None
         self._lock = threading.Lock()
         self._folder = folder
+        self.shared = shared
+        self._job = job or Job()
 
     @property
     def snapshotter(self) -> Snapshotter:
@@ -56,14 +67,23 @@ class Stacks:
             return self._made
 
     def has(self, layer: Digest) -> bool:
-        """Whether a layer is in the store."""
+        """Whether a layer is in the store, or can be fetched."""
+        return self.here(layer) or self.shared.blob(layer) is not None
+
+    def here(self, layer: Digest) -> bool:
+        """Whether a layer is in the store itself."""
         try:
-            return self.path(layer).is_file()
+            return self.store.locate(layer_descriptor(layer)).is_file()
         except NotFound:
             return False
 
     def path(self, diff_id: Digest) -> Path:
-        """The file with a layer's tar.  Raises: NotFound."""
+        """The file with a layer's tar, fetched if need be.  Raises: NotFound; as `SharedCaches.fetch`."""
+        try:
+            return self.store.locate(layer_descriptor(diff_id))
+        except NotFound:
+            if not self.shared.fetch(diff_id, self._job):
+                raise
         return self.store.locate(layer_descriptor(diff_id))
 
     def ensure_applied(self, layers: Sequence[Digest]) -> None:

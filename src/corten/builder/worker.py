@@ -15,6 +15,7 @@ from corten.builder.cache import BuildCache, Saved
 from corten.builder.graph import Copy, MakeDirectory, Run, Scratch, SourceImage, Step
 from corten.builder.hashes import FileHashes
 from corten.builder.setting import Setting
+from corten.builder.shared_cache import Made
 from corten.builder.stacks import Stacks
 from corten.errors import Cancelled, CortenError, StepFailed
 from corten.events.job import Job
@@ -42,7 +43,10 @@ class Result(NamedTuple):
 
 
 class ImageWorker:
-    """The solver's worker for images; see :class:`corten.builder.solver.Worker`."""
+    """The solver's worker for images; see :class:`corten.builder.solver.Worker`.
+
+    ``made`` has what each step came to that was run or found, by the step's digest.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class ImageWorker:
         self._setting = setting
         self._hashes = FileHashes(cache, setting.context.name)
         self._content: dict[Digest, str] = {}
+        self.made: dict[Digest, Made] = {}
 
     def key(self, step: Step, inputs: Sequence[Result]) -> str | None:
         """The definition key; a COPY from the context has none."""
@@ -78,7 +83,7 @@ class ImageWorker:
         family = self._family(op, step, inputs)
         content = self._content.get(step.digest)
         if content is None:
-            if not self._cache.known(family):
+            if not (self._cache.known(family) or self._setting.shared.known(family)):
                 return None
             from corten.builder.copying import content_digest
 
@@ -93,14 +98,14 @@ class ImageWorker:
 
     def load(self, key: str, step: Step, inputs: Sequence[Result]) -> Result | None:
         """A saved result whose layer is still there."""
-        found = self._cache.load(key)
-        if found is None:
-            return None
-        if found.layer is None:
-            return Result(inputs[0].layers, found.created)
-        if not self._stacks.has(found.layer):
-            return None
-        return Result((*inputs[0].layers, found.layer), found.created)
+        for cache in (self._cache, self._setting.shared):
+            found = cache.load(key)
+            if found is None or not (found.layer is None or self._stacks.has(found.layer)):
+                continue
+            self._note(step, inputs, (key,), found)
+            added = (found.layer,) if found.layer is not None else ()
+            return Result((*inputs[0].layers, *added), found.created)
+        return None
 
     def save(
         self, keys: Sequence[str], step: Step, inputs: Sequence[Result], result: Result
@@ -109,8 +114,16 @@ class ImageWorker:
         if isinstance(step.op, SourceImage | Scratch):
             return
         added = result.layers[len(inputs[0].layers) :]
+        saved = Saved(added[0] if added else None, result.created)
+        self._cache.save(keys, self._note(step, inputs, keys, saved), saved)
+
+    def _note(self, step: Step, inputs: Sequence[Result], keys: Sequence[str], saved: Saved) -> str:
+        """Keep what a step came to for those who take the cache along; returns its family."""
         family = self._family(step.op, step, inputs) if isinstance(step.op, Copy) else ""
-        self._cache.save(keys, family, Saved(added[0] if added else None, result.created))
+        known = self.made.get(step.digest)
+        every = {*keys, *(known.keys if known is not None else ())}
+        self.made[step.digest] = Made(tuple(sorted(every)), family, saved)
+        return family
 
     def run(self, step: Step, inputs: Sequence[Result], job: Job) -> Result:
         """Do what the step says.  Errors name the Dockerfile's line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from corten.builder.build import BuildRequest, Equipment
 from corten.builder.build import build as build_image
 from corten.builder.imaging import BuildResult
 from corten.builder.plan import BaseImage, BaseRequest
+from corten.builder.shared_cache import NO_PLACES, CachePlaces
 from corten.engine.host import Host
 from corten.engine.lookup import image_for
 from corten.engine.restoring import restore_tar
@@ -25,7 +27,7 @@ from corten.runtime.protocols import Executor
 class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``corten build`` may be told.
 
-    ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
+    ``cache_from`` and ``cache_to`` as on the command line.  ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
     """
 
     context: Path
@@ -39,6 +41,8 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     platform: str = ""
     network: str = "host"
     threads: int = 4
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
 
 
 def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
@@ -66,14 +70,28 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
         threads=options.threads,
         environ=dict(os.environ),
     )
-    equipment = Equipment(
+    with _caches(host, options) as caches:
+        return build_image(request, _equipment(host, caches), job)
+
+
+def _caches(host: Host, options: BuildOptions) -> AbstractContextManager[CachePlaces]:
+    if not (options.cache_from or options.cache_to):
+        return nullcontext(NO_PLACES)
+    from corten.engine.build_caches import BuildCaches, parse_cache_from, parse_cache_to
+
+    origins = [parse_cache_from(text) for text in options.cache_from]
+    return BuildCaches(host, origins, [parse_cache_to(text) for text in options.cache_to])
+
+
+def _equipment(host: Host, caches: CachePlaces) -> Equipment:
+    return Equipment(
         store=host.store,
         snapshotter=lambda: host.snapshotter,
         executor=lambda: _executor(host),
         resolve_base=lambda wanted, pull, job: _base(host, wanted, pull, job),
         folder=host.root / "cache",
+        caches=caches,
     )
-    return build_image(request, equipment, job)
 
 
 def _check_text(what: str, values: Mapping[str, str]) -> None:

@@ -26,12 +26,14 @@ def assemble(
     config: ImageConfig,
     original: Mapping[str, Any] | None = None,
     layers: Sequence[Descriptor] | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> Descriptor:
     """Write the configuration and the manifest of a new image; returns the manifest's descriptor.
 
     `original` is the document that `config` was made from: its unknown fields are
     kept.  `layers` are the blobs for the configuration's diff ids; without them
-    the image has the plain tars.  The same arguments give the same digest.
+    the image has the plain tars.  `annotations` are the manifest's.  The same arguments give
+    the same digest.
 
     Raises: NotFound: a layer is not in `store`; Invalid: `layers` are not as many as
     the diff ids.
@@ -47,7 +49,7 @@ def assemble(
             raise NotFound(f"there is no layer {layer.digest}")
     raw = encode_config(config, original)
     described = describe(raw, media.OCI_CONFIG)
-    descriptor, manifest = build_manifest(described, layers)
+    descriptor, manifest = build_manifest(described, layers, annotations=annotations)
     put(store, described, raw)
     put(store, descriptor, manifest)
     return descriptor

@@ -52,6 +52,18 @@ id=$(corten build -q .)
     help="Set an ARG; without VALUE as here.",
 )
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Add a label.")
+@click.option(
+    "--cache-from",
+    multiple=True,
+    metavar="PLACE",
+    help="Take results from a cache: NAME, type=registry,ref=NAME or type=local,src=DIR.",
+)
+@click.option(
+    "--cache-to",
+    multiple=True,
+    metavar="PLACE",
+    help="Write the cache: type=registry,ref=NAME[,mode=max], type=local,dest=DIR or type=inline.",
+)
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("--pull", is_flag=True, help="Look for newer base images.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="What to build for.")

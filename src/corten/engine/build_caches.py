@@ -1,0 +1,202 @@
+"""Where a build's cache comes from and goes to: ``--cache-from`` and ``--cache-to``.
+
+``type=registry,ref=NAME``, ``type=local,src=DIR`` (``dest=DIR``), ``type=inline``; a bare
+name is a registry's.  A cache that is not there, or cannot be read, is a warning.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from corten.builder.cache_images import LayerFetch, receive_cache, send_cache
+from corten.builder.shared_cache import Made, SharedCache, SharedCaches
+from corten.builder.stacks import Stacks
+from corten.content.layout import OCILayout
+from corten.content.protocols import Sink, Source
+from corten.dockerfile.errors import did_you_mean
+from corten.engine.host import Host
+from corten.errors import CortenError, Invalid, NotFound
+from corten.events.job import Job
+from corten.oci.reference import Reference
+from corten.remote.registries import Registries
+
+_TAG = "latest"
+_FROM = {"registry": ("ref", "registry.insecure"), "local": ("src", "tag", "digest")}
+_TO = {
+    "registry": ("ref", "mode", "registry.insecure", "ignore-error"),
+    "local": ("dest", "tag", "mode", "ignore-error"),
+    "inline": (),
+}
+_SILENT = ("oci-mediatypes", "image-manifest", "compression")
+"""Options of BuildKit's whose usual value is what is done here anyway."""
+
+
+class CachePlace(msgspec.Struct, frozen=True):
+    """A place that a cache is read from or written to.
+
+    ``where`` is an image's name, or a directory; ``name`` is what it is called there.
+    """
+
+    type: Literal["registry", "local", "inline"]
+    where: str = ""
+    name: str = _TAG
+    everything: bool = False
+    insecure: bool = False
+    lenient: bool = False
+
+
+def parse_cache_from(text: str) -> CachePlace:
+    """The place of a ``--cache-from``.  Raises: Invalid."""
+    options = _options(text, "--cache-from", _FROM)
+    where = options.get("ref") or options.get("src") or ""
+    if not where:
+        wanted = "ref=HOST/NAME:TAG" if options["type"] == "registry" else "src=DIR"
+        raise Invalid(f"--cache-from {text} names no place", hint=f"add {wanted}")
+    return _place(options, where, options.get("digest") or options.get("tag") or _TAG)
+
+
+def parse_cache_to(text: str) -> CachePlace:
+    """The place of a ``--cache-to``.  Raises: Invalid."""
+    options = _options(text, "--cache-to", _TO)
+    where = options.get("ref") or options.get("dest") or ""
+    if not where and options["type"] != "inline":
+        wanted = "ref=HOST/NAME:TAG" if options["type"] == "registry" else "dest=DIR"
+        raise Invalid(f"--cache-to {text} names no place", hint=f"add {wanted}")
+    if options.get("mode", "min") not in ("min", "max"):
+        raise Invalid(f"--cache-to mode is min or max, not {options['mode']!r}")
+    return _place(options, where, options.get("tag") or _TAG)
+
+
+def _place(options: Mapping[str, str], where: str, name: str) -> CachePlace:
+    kind: Literal["registry", "local", "inline"] = options["type"]  # type: ignore[assignment]
+    if kind == "registry":
+        reference = Reference.parse(where)
+        where, name = str(reference), reference.target
+    return CachePlace(
+        kind,
+        where,
+        name,
+        everything=options.get("mode") == "max",
+        insecure=options.get("registry.insecure") == "true",
+        lenient=options.get("ignore-error") == "true",
+    )
+
+
+def _options(text: str, flag: str, kinds: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    parts = next(csv.reader([text]), [])
+    if len(parts) == 1 and "=" not in parts[0]:
+        return {"type": "registry", "ref": parts[0]}
+    options: dict[str, str] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise Invalid(f"{flag}: {part!r} has no value", hint=f"{flag} type=registry,ref=NAME")
+        options[name.strip().lower()] = value
+    kind = options.setdefault("type", "registry")
+    if kind not in kinds:
+        raise Invalid(f"{flag} knows no type {kind!r}", hint=did_you_mean(kind, kinds))
+    for name in options:
+        if name not in ("type", *kinds[kind], *_SILENT):
+            raise Invalid(
+                f"{flag} type={kind} has no option {name!r}", hint=did_you_mean(name, kinds[kind])
+            )
+    return options
+
+
+class BuildCaches:
+    """The places of one build's caches.  A context manager: connections stay open meanwhile."""
+
+    def __init__(
+        self, host: Host, origins: Sequence[CachePlace], targets: Sequence[CachePlace]
+    ) -> None:
+        self._host = host
+        self._origins = origins
+        self._targets = targets
+        self._stack = ExitStack()
+
+    @property
+    def inline(self) -> bool:
+        """Whether the image shall have its own cache."""
+        return any(place.type == "inline" for place in self._targets)
+
+    def open(self, job: Job) -> SharedCaches:
+        """What the build may take from; what cannot be read is left out, with a warning."""
+        found: list[SharedCache] = []
+        for place in self._origins:
+            with job.step("cache", f"importing cache from {place.where}") as step:
+                try:
+                    found += self._receive(place)
+                except CortenError as error:
+                    step.warn(f"no cache from {place.where}: {error.message}")
+                    step.result("missing")
+        return SharedCaches(found)
+
+    def send(
+        self,
+        made: Sequence[Made],
+        image: Sequence[Made],
+        stacks: Stacks,
+        job: Job,
+    ) -> None:
+        """Write the caches: of all steps that were `made`, or of those whose layers are the image's.
+
+        Raises: what writing raises, naming the place, unless that may fail.
+        """
+        for place in self._targets:
+            if place.type == "inline":
+                continue
+            with job.step("cache", f"exporting cache to {place.where}") as step:
+                try:
+                    sink = self._sink(place)
+                    steps = made if place.everything else image
+                    send_cache(steps, stacks, self._host.store, sink, place.name, step)
+                except CortenError as error:
+                    if not place.lenient:
+                        error.message = f"cache to {place.where}: {error.message}"
+                        error.args = (error.message,)
+                        raise
+                    step.warn(f"no cache to {place.where}: {error.message}")
+
+    def _receive(self, place: CachePlace) -> list[SharedCache]:
+        source = self._source(place)
+        host = self._host
+        fetch = LayerFetch(source, host.store, host.snapshotter, host.settings.layer_limit)
+        return receive_cache(source, source.resolve(place.name), fetch)
+
+    def _source(self, place: CachePlace) -> Source:
+        if place.type == "registry":
+            reference = Reference.parse(place.where)
+            return self._registries(place).open(reference)
+        folder = Path(place.where)
+        if not folder.is_dir():
+            raise NotFound(f"there is no directory {folder}")
+        return OCILayout(folder)
+
+    def _sink(self, place: CachePlace) -> Sink:
+        if place.type == "registry":
+            reference = Reference.parse(place.where)
+            return self._registries(place).open(reference, ("pull", "push"))
+        folder = Path(place.where)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Invalid(f"cannot make {folder}: {error.strerror}") from None
+        return OCILayout(folder)
+
+    def _registries(self, place: CachePlace) -> Registries:
+        host = Reference.parse(place.where).registry
+        trusted = frozenset({host}) if place.insecure else frozenset[str]()
+        return self._stack.enter_context(Registries(os.environ, trusted))
+
+    def __enter__(self) -> BuildCaches:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
