@@ -21,6 +21,7 @@ _GROUPS = "Groups of commands"
 COMMANDS: Mapping[str, Entry] = {
     "bootstrap": Entry("bootstrap", "Make a base image from Debian's packages", _BUILD),
     "build": Entry("build", "Build an image from a Dockerfile", _BUILD),
+    "lock": Entry("lock", "Pin what a Dockerfile builds on", _BUILD),
     "run": Entry("run", "Run a command in a new container", _BUILD),
     "exec": Entry("exec", "Run one more command in a running container", _BUILD),
     "ps": Entry("ps", "List containers", _CONTAINERS),

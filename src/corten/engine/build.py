@@ -12,6 +12,7 @@ import msgspec
 from corten.builder.build import BuildRequest, Equipment
 from corten.builder.build import build as build_image
 from corten.builder.imaging import BuildResult
+from corten.builder.lockfile import Lock, lock_path, read_lock
 from corten.builder.plan import BaseImage, BaseRequest
 from corten.builder.shared_cache import NO_PLACES, CachePlaces
 from corten.engine.host import Host
@@ -27,7 +28,7 @@ from corten.runtime.protocols import Executor
 class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``corten build`` may be told.
 
-    ``cache_from`` and ``cache_to`` as on the command line.  ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
+    ``locked`` builds on what the lock file says.  ``cache_from`` and ``cache_to`` as on the command line.  ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
     """
 
     context: Path
@@ -43,6 +44,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 4
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
+    locked: bool = False
 
 
 def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
@@ -70,8 +72,11 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
         threads=options.threads,
         environ=dict(os.environ),
     )
+    lock = None
+    if options.locked:
+        lock = read_lock(lock_path(request.dockerfile or request.context / "Dockerfile"))
     with _caches(host, options) as caches:
-        return build_image(request, _equipment(host, caches), job)
+        return build_image(request, _equipment(host, caches, lock), job)
 
 
 def _caches(host: Host, options: BuildOptions) -> AbstractContextManager[CachePlaces]:
@@ -83,12 +88,12 @@ def _caches(host: Host, options: BuildOptions) -> AbstractContextManager[CachePl
     return BuildCaches(host, origins, [parse_cache_to(text) for text in options.cache_to])
 
 
-def _equipment(host: Host, caches: CachePlaces) -> Equipment:
+def _equipment(host: Host, caches: CachePlaces, lock: Lock | None) -> Equipment:
     return Equipment(
         store=host.store,
         snapshotter=lambda: host.snapshotter,
         executor=lambda: _executor(host),
-        resolve_base=lambda wanted, pull, job: _base(host, wanted, pull, job),
+        resolve_base=lambda wanted, pull, job: _base(host, wanted, pull, job, lock),
         folder=host.root / "cache",
         caches=caches,
     )
@@ -119,11 +124,14 @@ def _name(tag: str) -> str:
     return str(reference)
 
 
-def _base(host: Host, wanted: BaseRequest, pull: bool, job: Job) -> BaseImage:
-    """The image of a FROM, with its layers, from the store or else its registry."""
+def _base(host: Host, wanted: BaseRequest, pull: bool, job: Job, lock: Lock | None) -> BaseImage:
+    """The image of a FROM, with its layers, from the store or else its registry.
+
+    With a lock file, the one that it says.
+    """
     image = image_for(
         host,
-        wanted.name,
+        wanted.name if lock is None else lock.pin(wanted.name),
         job,
         pull="always" if pull else "missing",
         platform=str(wanted.platform),

@@ -64,6 +64,9 @@ id=$(corten build -q .)
     metavar="PLACE",
     help="Write the cache: type=registry,ref=NAME[,mode=max], type=local,dest=DIR or type=inline.",
 )
+@click.option(
+    "--locked", is_flag=True, help="Build on what the lock file beside the Dockerfile names."
+)
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("--pull", is_flag=True, help="Look for newer base images.")
 @click.option("--platform", default="", metavar="OS/ARCH", help="What to build for.")
@@ -95,7 +98,7 @@ def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
 
     from corten.engine.build import BuildOptions, build
 
-    flags["build_args"] = _arguments(flags["build_args"])
+    flags["build_args"] = arguments(flags["build_args"])
     flags["labels"] = dict(pairs(flags["labels"], "--label"))
     with ExitStack() as stack:
         if str(flags["context"]) == _INPUT:
@@ -115,7 +118,7 @@ def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
         echo(f"Successfully tagged {tag if ':' in tag.rpartition('/')[2] else tag + ':latest'}\n")
 
 
-def _arguments(given: tuple[str, ...]) -> dict[str, str]:
+def arguments(given: tuple[str, ...]) -> dict[str, str]:
     """``NAME=VALUE``; a lone NAME takes the value it has here, if it has one."""
     import os
 
