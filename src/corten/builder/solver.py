@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
 from corten.builder.graph import Origin, Step, order
@@ -33,6 +34,9 @@ class Worker(Protocol[R]):
 
     def load(self, key: str, step: Step, inputs: Sequence[R]) -> R | None:
         """What was saved under `key`, if it is still usable."""
+
+    def claim(self, key: str, job: Job) -> AbstractContextManager[object]:
+        """The right to run the step with this key, among all builds; others are waited for."""
 
     def run(self, step: Step, inputs: Sequence[R], job: Job) -> R:
         """Do it."""
@@ -95,6 +99,19 @@ class Solver(Generic[R]):
                     if first is not None:
                         worker.save([first], step, inputs, found)
                     return found
+        key = first or second
+        if key is None or not self._use_cache:
+            return self._run(step, inputs, first, job)
+        with worker.claim(key, job):
+            # Another build may have run it meanwhile.
+            found = worker.load(key, step, inputs)
+            if found is not None:
+                job.result("cached")
+                return found
+            return self._run(step, inputs, first, job)
+
+    def _run(self, step: Step, inputs: Sequence[R], first: str | None, job: Job) -> R:
+        worker = self._worker
         result = worker.run(step, inputs, job)
         # Asked again: what was read may have changed between the look and the run.
         second = worker.content_key(step, inputs, job)

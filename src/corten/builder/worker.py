@@ -17,6 +17,7 @@ from corten.builder.hashes import FileHashes
 from corten.builder.setting import Setting
 from corten.builder.shared_cache import Made
 from corten.builder.stacks import Stacks
+from corten.content.claims import claim_file, wait_for
 from corten.errors import Cancelled, CortenError, StepFailed
 from corten.events.job import Job
 from corten.oci.codec import canonical_json
@@ -124,6 +125,13 @@ class ImageWorker:
         every = {*keys, *(known.keys if known is not None else ())}
         self.made[step.digest] = Made(tuple(sorted(every)), family, saved)
         return family
+
+    def claim(self, key: str, job: Job) -> AbstractContextManager[object]:
+        """The right to run the step with this key: of builds that need it at once, one runs it."""
+        folder = self._setting.folder / "steps"
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = Digest.of(key.encode())
+        return wait_for(lambda: claim_file(folder, digest), "for {}, which runs this step", job)
 
     def run(self, step: Step, inputs: Sequence[Result], job: Job) -> Result:
         """Do what the step says.  Errors name the Dockerfile's line."""

@@ -106,20 +106,29 @@ def claimed(
     if not isinstance(sink, Claims):
         yield
         return
-    with _claim(sink, descriptor, job, check or job.check):
+    shown = f"for {descriptor.digest}: {{}} is bringing it"
+    with wait_for(lambda: sink.claim(descriptor), shown, job, check):
         yield
 
 
-def _claim(
-    sink: Claims, descriptor: Descriptor, job: Job, check: Callable[[], None]
+def wait_for(
+    claim: Callable[[], AbstractContextManager[object]],
+    shown: str,
+    job: Job,
+    check: Callable[[], None] | None = None,
 ) -> AbstractContextManager[object]:
+    """What `claim` gives as soon as it does not raise Claimed.
+
+    Waiting is a step ``wait`` of `job`, called `shown` with the holder in place of ``{}``.
+    Raises: what `check` (else the job's) raises meanwhile.
+    """
     try:
-        return sink.claim(descriptor)
+        return claim()
     except Claimed as other:
         holder = other.holder
-    with job.step("wait", f"for {descriptor.digest}: {holder} is bringing it"):
+    with job.step("wait", shown.replace("{}", holder)):
         while True:
-            check()
+            (check or job.check)()
             time.sleep(PAUSE)
             with suppress(Claimed):
-                return sink.claim(descriptor)
+                return claim()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -32,6 +34,7 @@ class Texts:
         self.contents: dict[str, str] = {}
         self.actions: dict[str, Callable[[Job], None]] = {}
         self.keyless: set[str] = set()
+        self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def name(self, step: Step) -> str:
         return step.op.args[0] if isinstance(step.op, Run) else "base"
@@ -47,6 +50,9 @@ class Texts:
 
     def load(self, key: str, step: Step, inputs: Sequence[str]) -> str | None:
         return self.saved.get(key)
+
+    def claim(self, key: str, job: Job) -> AbstractContextManager[object]:
+        return self.locks[key]
 
     def save(self, keys: Sequence[str], step: Step, inputs: Sequence[str], result: str) -> None:
         self.saved.update(dict.fromkeys(keys, result))
@@ -102,6 +108,34 @@ def test_independent_steps_run_at_the_same_time() -> None:
     worker.actions = {"left": meet, "right": meet}
     *_, top = diamond()
     assert solve(worker, top, threads=2)
+
+
+@pytest.mark.parametrize(("use_cache", "times"), [(True, 1), (False, 2)])
+def test_a_step_that_two_builds_need_at_once_runs_once_unless_all_shall_run(
+    use_cache: bool, times: int
+) -> None:
+    worker = Texts()
+    began, go_on = threading.Event(), threading.Event()
+
+    def hold(job: Job) -> None:
+        began.set()
+        assert go_on.wait(20)
+
+    worker.actions["left"] = hold
+    results: list[str] = []
+    target = run("left")
+    builds = [
+        threading.Thread(target=lambda: results.extend(solve(worker, target, use_cache=use_cache)))
+        for _ in range(2)
+    ]
+    builds[0].start()
+    assert began.wait(20)
+    builds[1].start()
+    go_on.set()
+    for build in builds:
+        build.join()
+    assert results == ["left(base())"] * 2
+    assert worker.ran.count("left") == times
 
 
 def test_no_more_threads_than_allowed_work() -> None:
