@@ -10,7 +10,7 @@ import pytest
 
 from corten.content.copy import copy
 from corten.content.memory import MemoryStore
-from corten.content.protocols import PIECE, ListsTags, Locates, Source
+from corten.content.protocols import PIECE, ListsTags, Locates, Source, Streams
 from corten.errors import Corrupt, NotFound
 from corten.events.job import Job
 from corten.oci import media
@@ -278,3 +278,30 @@ def test_an_index_comes_with_the_chosen_children(open_end: End) -> None:
     assert len(document.manifests) == 2
     assert open_end.sink.has(amd.root)
     assert not open_end.sink.has(arm.root)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 3 * PIECE + 7])
+def test_a_streamed_blob_is_taken_under_the_digest_that_commit_is_told(end: End, size: int) -> None:
+    if not isinstance(end.sink, Streams):
+        pytest.skip("has to know first what comes")
+    data = bytes(range(251)) * (size // 251 + 1)
+    descriptor = describe(data, media.OCTET_STREAM)
+    with end.sink.stream() as ingest:
+        for at in range(0, len(data), PIECE // 3):
+            ingest.write(data[at : at + PIECE // 3])
+        assert not end.sink.took(descriptor.digest)
+        assert ingest.commit(descriptor.digest) == descriptor
+    assert end.sink.took(descriptor.digest)
+    assert end.sink.has(descriptor)
+    assert read_all(end.source(), descriptor) == data
+
+
+def test_a_streamed_blob_under_a_wrong_digest_is_refused(end: End) -> None:
+    if not isinstance(end.sink, Streams):
+        pytest.skip("has to know first what comes")
+    wrong = describe(b"another", media.OCTET_STREAM)
+    with pytest.raises(Corrupt), end.sink.stream() as ingest:
+        ingest.write(b"this one")
+        ingest.commit(wrong.digest)
+    assert not end.sink.took(wrong.digest)
+    assert not end.sink.has(wrong)

@@ -63,7 +63,7 @@ def send_cache(
     for layer in ours:
         stacks.path(layer)
     plain = _manifest(store, b"{}", [plain_layer(store, layer) for layer in ours])
-    packed = graph.read_document(store, compressed(store, plain, job))
+    packed = graph.read_document(store, compressed(store, plain, job, sink))
     manifest = parse_document(packed, media.OCI_MANIFEST)
     assert isinstance(manifest, Manifest)
     document = write_document(steps, (*ours, *there))

@@ -24,7 +24,16 @@ from corten.content.graph import (
     read_document,
     write_document,
 )
-from corten.content.protocols import PIECE, Hosted, Ingest, Mounts, Remembers, Sink, Source
+from corten.content.protocols import (
+    PIECE,
+    Hosted,
+    Ingest,
+    Mounts,
+    Remembers,
+    Sink,
+    Source,
+    Streams,
+)
 from corten.content.retry import retrying
 from corten.errors import Cancelled, Corrupt, CortenError, Invalid, Unsupported
 from corten.events.job import Job
@@ -55,7 +64,7 @@ def copy(
 ) -> Descriptor:
     """Bring `root` and all below it from `source` to `sink`, and let `name` (if any) stand for it.
 
-    What the sink has is skipped; a blob that a neighbouring repository has is
+    What the sink has is skipped, without a step what it took while it was made; a blob that a neighbouring repository has is
     mounted where the sink can; layers that must not be distributed are left out.
     `select` limits which children of an index come along.  One step of kind
     ``copy`` is reported for each blob, with status ``cached`` or ``mounted`` where
@@ -133,7 +142,8 @@ class _Copy(msgspec.Struct):
             if len(self.seen) >= COUNT_LIMIT:
                 raise Invalid(f"{descriptor.digest} names more than {COUNT_LIMIT} blobs")
             self.seen.add(child.digest)
-            yield child
+            if not (isinstance(self.sink, Streams) and self.sink.took(child.digest)):
+                yield child
 
     def _document(self, descriptor: Descriptor, name: str) -> None:
         raw = self.documents[descriptor.digest]

@@ -132,6 +132,21 @@ class Mounts(Protocol):
 
 
 @runtime_checkable
+class Streams(Protocol):
+    """A sink that compares what it takes with its digest itself: who sends to it need not hash."""
+
+    def stream(self) -> Ingest:
+        """Begin to take a blob that is still being made.
+
+        Its `commit` must be told the digest.  Where that fails, the blob can be sent again by
+        `ingest`, which goes on from what arrived if the sink was only cut off.
+        """
+
+    def took(self, digest: Digest) -> bool:
+        """Whether the blob was streamed to here: then nobody need ask, or send it."""
+
+
+@runtime_checkable
 class Claims(Protocol):
     """A sink that several processes fill: one of them brings a blob, the others wait for it."""
 

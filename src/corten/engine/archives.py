@@ -180,12 +180,13 @@ def copy(host: Host, source: str, target: str, job: Job, *, platform: str = "") 
         if origin.transport == "corten":
             stack.enter_context(damage_explained())
             check_whole(host, root)  # before anything is compressed
-        if origin.transport == "corten" and aim.transport not in ("corten", "docker-archive"):
-            root = compressed(host.store, root, step)
+        leaves = origin.transport == "corten" and aim.transport not in ("corten", "docker-archive")
         if aim.transport in ("docker-archive", "oci-archive"):
+            root = compressed(host.store, root, step) if leaves else root
             _to_archive(host, reader, root, aim._replace(name=aim.name or name), step)
         else:
             sink, tag = open_sink(host, aim, stack, name)
+            root = compressed(host.store, root, step, sink) if leaves else root
             copy_graph(reader, sink, root, step, name=tag)
         step.result("done", str(root.digest))
     return root

@@ -182,7 +182,7 @@ def push(host: Host, text: str, job: Job, *, insecure: bool = False) -> Pushed:
         job.step("push", reference.familiar()) as step,
     ):
         sink = registries.open(reference, ("pull", "push"))
-        outgoing = compressed(host.store, descriptor, step)
+        outgoing = compressed(host.store, descriptor, step, sink)
         there = _stands_for(sink, reference.tag, outgoing)
         if not there:
             from corten.content.copy import copy

@@ -28,7 +28,7 @@ from corten.wire.messages import Stream
 
 
 class RemoteRepository:
-    """A repository of a registry: Source, Sink, Mounts and ListsTags.
+    """A repository of a registry: Source, Sink, Streams, Mounts and ListsTags.
 
     `actions` is what the work needs (``pull``, ``push``, ``delete``): a token is
     asked for all of it at once.  Thread-safe.
@@ -42,6 +42,7 @@ class RemoteRepository:
         self._scope = repository_scope(name, *actions)
         self._lock = threading.Lock()
         self._unfinished: dict[Digest, str] = {}
+        self._taken: set[Digest] = set()
         self._tagged: dict[str, Digest] = {}
 
     def __str__(self) -> str:
@@ -124,6 +125,14 @@ class RemoteRepository:
         location = self.run(client.start_upload(self.name, algorithm))
         return BlobUpload(self, descriptor, location, 0)
 
+    def stream(self) -> BlobUpload:
+        """Begin to push a blob whose digest only `commit` is told: the registry verifies it."""
+        return BlobUpload(self, None, self.run(client.start_upload(self.name)), 0, hashes=False)
+
+    def took(self, digest: Digest) -> bool:
+        """Whether a streamed upload of the blob was closed well."""
+        return digest in self._taken
+
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let the tag `name` stand for a manifest of this repository.  Raises: NotFound."""
         if self._tagged.get(name) == descriptor.digest:
@@ -159,6 +168,7 @@ class RemoteRepository:
         if descriptor.media_type in media.DOCUMENTS:
             self.run(client.delete_manifest(self.name, descriptor.digest))
         else:
+            self._taken.discard(descriptor.digest)
             self.run(client.delete_blob(self.name, descriptor.digest))
         self._tagged = {k: v for k, v in self._tagged.items() if v != descriptor.digest}
 
@@ -175,6 +185,10 @@ class RemoteRepository:
         """Store a manifest under a tag or its digest."""
         stored = self.run(client.put_manifest(self.name, name, raw, media_type))
         self._tagged[name] = stored.digest
+
+    def keep_taken(self, digest: Digest) -> None:
+        """Remember a blob that was streamed to here."""
+        self._taken.add(digest)
 
     def keep_unfinished(self, digest: Digest, location: str) -> None:
         """Remember an upload that may go on later."""

@@ -1,9 +1,9 @@
 """Pushes: a blob that is sent while it is written, a manifest that is sent at the end.
 
 A sink is written to, an HTTP client wants to read: a blob above one piece is
-sent by a thread that takes pieces from a short queue, in one request whose
-length is known.  A smaller blob goes out whole with the request that closes
-the upload.
+sent by a thread that takes pieces from a short queue, in one request.  A smaller
+blob goes out whole with the request that closes the upload.  A blob that is still
+being made is sent without its length and digest.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ class _Sender:
             if not self._thread.is_alive():
                 if item is None:
                     return
-                raise self._error or Unavailable(
+                self._error = self._error or Unavailable(
                     f"{self._repository.transport.host} ended an upload before its end"
                 )
+                raise self._error
             try:
                 self._pipe.queue.put(item, timeout=0.2)
             except queue.Full:
@@ -100,7 +101,10 @@ class _Sender:
 
 
 class BlobUpload:
-    """One blob on its way to a registry.  An :class:`~corten.content.protocols.Ingest`."""
+    """One blob on its way to a registry.  An :class:`~corten.content.protocols.Ingest`.
+
+    One without a descriptor that does not hash (`hashes`) has to be told its digest by `commit`.
+    """
 
     def __init__(
         self,
@@ -108,13 +112,16 @@ class BlobUpload:
         descriptor: Descriptor | None,
         location: str,
         offset: int,
+        *,
+        hashes: bool = True,
     ) -> None:
         self.offset = offset
         self._begin = offset
         self._repository = repository
         self._descriptor = descriptor
         self._location = location
-        self._hasher = new_hasher() if descriptor is None else None
+        self._digest = None if descriptor is None else descriptor.digest
+        self._hasher = new_hasher() if descriptor is None and hashes else None
         self._held = bytearray()
         self._sender: _Sender | None = None
         self._over = False
@@ -149,6 +156,7 @@ class BlobUpload:
         registry found another digest; the upload is given up.
         """
         descriptor = self._result(expected)
+        self._digest = descriptor.digest
         body = bytes(self._held)
         if self._sender is not None:
             self._location = self._sender.finish()
@@ -161,13 +169,18 @@ class BlobUpload:
             )
             body = b""
         self._repository.run(client.finish_upload(self._location, descriptor.digest, body))
+        if self._descriptor is None:
+            self._repository.keep_taken(descriptor.digest)
         self._over = True
         return descriptor
 
     def _result(self, expected: Digest | None) -> Descriptor:
         if self._descriptor is None:
-            assert self._hasher is not None
-            digest = Digest.from_hasher(self._hasher)
+            if self._hasher is None:
+                assert expected is not None
+                digest = expected
+            else:
+                digest = Digest.from_hasher(self._hasher)
             if expected is not None and expected.algorithm != digest.algorithm:
                 digest = expected
             found = Descriptor(media_type=media.OCTET_STREAM, digest=digest, size=self.offset)
@@ -203,8 +216,8 @@ class BlobUpload:
         if self._sender is not None:
             self._sender.abort()
         cut_off = isinstance(error, Unavailable)
-        if cut_off and self._descriptor is not None:
-            self._repository.keep_unfinished(self._descriptor.digest, self._location)
+        if cut_off and self._digest is not None:
+            self._repository.keep_unfinished(self._digest, self._location)
             return
         with suppress(CortenError):
             self._repository.run(client.cancel_upload(self._location))
