@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.layers import compression, lives
-from bench.layers.inputs import inputs, make_big, say
+from bench.layers.inputs import PORT, inputs, make_big, say
 from bench.layers.lives import Sample, Stage
 from bench.measure import Cost, table
 
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--peers", default="", help="only these, comma-separated")
     parser.add_argument("--base", default="debian:bookworm", help="what to bootstrap as base image")
     parser.add_argument("--scratch", type=Path, default=Path("build"), help="for disk files")
+    parser.add_argument("--port", type=int, default=PORT, help="this and the next are served at")
     parser.add_argument("--json", type=Path, help="write all samples to this file")
     options = parser.parse_args()
     wanted = options.rows or [*ROWS, "compression"]
@@ -49,7 +50,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the disks go away
     peers = set(filter(None, options.peers.split(",")))
     samples: dict[str, dict[str, list[Cost]]] = {}
-    with inputs(options.scratch.resolve(), options.base) as found:
+    with inputs(options.scratch.resolve(), options.base, options.port) as found:
         if "compression" in wanted:
             print(compression.table_of(found))
         if "big" in wanted:

@@ -24,6 +24,7 @@ TREE_BYTES = 400_000_000
 LARGE = 256 * 1024
 MIB = 1024 * 1024
 PORT = 5755
+"""Of docker-registry; ours takes the next one."""
 VARIANTS = 3
 """How many more images there are with a layer of their own of as many files."""
 _SOURCES = ("/usr/share", "/usr/lib")
@@ -47,18 +48,18 @@ class Inputs(NamedTuple):
 
 
 @contextlib.contextmanager
-def inputs(scratch: Path, base: str) -> Iterator[Inputs]:
+def inputs(scratch: Path, base: str, port: int = PORT) -> Iterator[Inputs]:
     """All inputs, on a disk of their own, with both registries running."""
     with contextlib.ExitStack() as stack:
-        disk = stack.enter_context(fresh_disk(scratch / "layers-inputs.img", 9))
-        host = stack.enter_context(registry(disk / "registry", PORT, counting=True))
-        server = stack.enter_context(our_registry(disk / "corten-registry", PORT + 1))
+        disk = stack.enter_context(fresh_disk(scratch / "layers-inputs.img", 16))
+        host = stack.enter_context(registry(disk / "registry", port, counting=True))
+        server = stack.enter_context(our_registry(disk / "corten-registry", port + 1))
         say("making a tree of 40,000 files")
         tree = disk / "context"
         count, size = make_tree(tree / "files")
         say(f"{count} files, {size >> 20} MiB")
         (tree / "Dockerfile").write_text(f"FROM {host}/base:1\nCOPY files /srv/files\n")
-        found = Inputs(disk, tree, host, f"127.0.0.1:{PORT + 1}", disk / "registry" / "log", server)
+        found = Inputs(disk, tree, host, f"127.0.0.1:{port + 1}", disk / "registry" / "log", server)
         make_images(found, corten(disk / "corten"), base, scratch)
         yield found
 
