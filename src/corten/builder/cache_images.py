@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from corten.builder.shared_cache import (
     ANNOTATION,
     DOCUMENT_LIMIT,
@@ -36,6 +34,9 @@ from corten.oci.image_config import CONFIG_LIMIT, parse_config
 from corten.oci.manifest import Index, Manifest, build_manifest, parse_document
 from corten.snapshot.protocols import Snapshotter
 from corten.snapshot.unpacking import DIFF_ID, UnpackingSink
+
+_MANY = 100
+"""How many images one name may stand for."""
 
 
 def send_cache(
@@ -86,8 +87,12 @@ def receive_cache(source: Source, root: Descriptor, fetch: Fetch) -> list[Shared
     """
     found: list[SharedCache] = []
     pending = [(root, 0)]
+    seen = 0
     while pending:
         descriptor, depth = pending.pop()
+        seen += 1
+        if seen > _MANY:
+            raise Invalid(f"{root.digest.short} lists more than {_MANY} images")
         raw = graph.read_document(source, descriptor)
         document = parse_document(raw, descriptor.media_type)
         if isinstance(document, Index):
@@ -112,8 +117,8 @@ def _cache(source: Source, manifest: Manifest, fetch: Fetch) -> list[SharedCache
         return []
     document = read_document(inline.encode())
     config = parse_config(graph.read_document(source, manifest.config, CONFIG_LIMIT))
-    # Only what the image itself says of its layers: it may have been changed since.
-    document = msgspec.structs.replace(document, layers=config.diff_ids)
+    if document.layers != config.diff_ids:
+        return []  # the image was changed since: nobody knows what its layers are now
     return [_shared(document, manifest, fetch)]
 
 
