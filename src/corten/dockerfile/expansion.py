@@ -8,7 +8,7 @@ expands to nothing.  Positional and special parameters of a shell (``$1``,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from corten.errors import Invalid
 
@@ -51,6 +51,24 @@ def expand_document(text: str, variables: Mapping[str, str], escape: str = "\\")
     if "$" not in text and escape not in text:
         return text
     return _Expander(text, variables, escape).document()
+
+
+def missing_variables(
+    word: str, names: Container[str], escape: str = "\\", *, document: bool = False
+) -> list[str]:
+    """The variables in `word` that are not among `names` and for which it has no substitute.
+
+    ``$x ${x} ${x#p} …`` need ``x``; ``${x:-w} ${x+w} ${x?e}`` do without.  A `document` is a
+    here-document's text, where quotes are no quotes.  Raises: ExpansionError.
+    """
+    if "$" not in word:
+        return []
+    scan = _Scan(word, names, escape)
+    if document:
+        scan.document()
+    else:
+        scan.whole()
+    return scan.missing
 
 
 def _needed(word: str, escape: str) -> bool:
@@ -284,6 +302,27 @@ class _Expander:
         if not everywhere:
             return value[: first.start()] + replacement + value[first.end() :]
         return self.bounded(regex.sub(lambda _: replacement, value))
+
+
+class _Scan(_Expander):
+    """Goes through a word as an expansion does, and notes what is missing; all values are empty."""
+
+    def __init__(self, word: str, names: Container[str], escape: str) -> None:
+        super().__init__(word, {}, escape)
+        self.names = names
+        self.missing: list[str] = []
+
+    def value(self, name: str) -> str | None:
+        if not _NAME.match(name) or name in self.names:
+            return ""
+        self.missing.append(name)
+        return None
+
+    def choice(self, name: str, modifier: str, value: str | None) -> str:
+        if _NAME.match(name) and name not in self.names:
+            self.missing.pop()
+        self.until("}")
+        return ""
 
 
 def _segments(pattern: str) -> list[list[str]]:

@@ -9,6 +9,7 @@ lines it came from kept for messages.  Spec: Dockerfile reference, "Format",
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -108,22 +109,46 @@ def _directives(physical: list[str]) -> dict[str, str]:
     return found
 
 
+class Parts(msgspec.Struct):
+    """Which physical lines a logical one is made of (its here-documents not counted).
+
+    ``pieces`` are index (from 0) and the text that counts, which begins where the line
+    begins; ``blank`` are the empty lines between them; ``next`` is the index after them.
+    """
+
+    pieces: list[tuple[int, str]]
+    blank: list[int]
+    next: int
+
+
+def parts_at(physical: Sequence[str], at: int, escape: str) -> Parts:
+    """The logical line that begins at index `at`: continuation lines, without comments."""
+    found = Parts([], [], at)
+    while found.next < len(physical):
+        index = found.next
+        raw = physical[index].rstrip("\r")
+        found.next += 1
+        if found.pieces:
+            bare = raw.lstrip()
+            if not bare:
+                found.blank.append(index)
+                continue
+            if bare.startswith("#"):
+                continue
+        piece, goes_on = _continuation(raw, escape)
+        found.pieces.append((index, piece))
+        if not goes_on:
+            break
+    return found
+
+
 def _logical(physical: list[str], at: int, escape: str) -> tuple[LogicalLine, int]:
     first = at + 1
     source = physical[at].rstrip("\r")
-    pieces: list[str] = []
-    last = at
-    while at < len(physical):
-        raw = physical[at].rstrip("\r")
-        at += 1
-        if pieces and (not raw.strip() or raw.lstrip().startswith("#")):
-            continue
-        last = at
-        piece, goes_on = _continuation(raw, escape)
-        pieces.append(piece if pieces else piece.lstrip())
-        if not goes_on:
-            break
-    text = "".join(pieces)
+    parts = parts_at(physical, at, escape)
+    at = parts.next
+    last = parts.pieces[-1][0] + 1
+    text = "".join(piece for _, piece in parts.pieces).lstrip()
     heredocs: list[Heredoc] = []
     if "<<" in text and _TAKES_HEREDOC.match(text):
         for pending in find_heredocs(text):

@@ -105,8 +105,6 @@ def _from(node: Node) -> Instruction:
                 args[2],
                 "a letter, then letters, digits, and . _ -",
             )
-        if name in ("scratch", "context"):
-            raise node.error(f"{name} cannot be the name of a stage", args[2])
     elif len(args) == 1:
         name = ""
     else:

@@ -155,7 +155,6 @@ def test_an_onbuild_heredoc_travels_with_the_trigger() -> None:
         ("HEALTHCHECK --retries=-1 CMD x", "is a number", ""),
         ("FROM a b", "takes an image and, after AS, a name", "FROM IMAGE [AS NAME]"),
         ("FROM a AS 1x", "invalid stage name", "a letter"),
-        ("FROM a AS scratch", "cannot be the name of a stage", ""),
     ],
 )
 def test_mistakes_are_refused_with_line_and_hint(text: str, reason: str, hint: str) -> None:
