@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,13 +10,20 @@ import msgspec
 
 from corten.builder.cache import BuildCache
 from corten.builder.context import open_context, read_small
-from corten.builder.graph import Step
-from corten.builder.imaging import BuildResult, image_config, store_image
+from corten.builder.graph import Origin, Step
+from corten.builder.imaging import (
+    BuildResult,
+    image_config,
+    name_result,
+    store_image,
+    store_result,
+)
 from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
+from corten.builder.platforms import all_origins, all_warnings
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
-from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, inline_cache
+from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, Made, inline_cache
 from corten.builder.solver import Solver
 from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
@@ -24,6 +31,7 @@ from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
 from corten.errors import CortenError, NotFound
 from corten.events.job import Job
+from corten.oci.digest import Digest
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -45,7 +53,9 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to build.
 
     ``dockerfile`` None means ``Dockerfile`` in the context.  ``tags`` are full
-    names.  ``platform`` is what the image is for, ``host`` what it is built on.
+    names.  ``platforms`` is what the image is for (several: an index; none: as the
+    host), ``host`` what it is built on.  Unless ``kept`` the store gets no image: who
+    holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
     SOURCE_DATE_EPOCH are taken from it.
     """
@@ -59,7 +69,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     no_cache: bool = False
     pull: bool = False
-    platform: Platform | None = None
+    platforms: tuple[Platform, ...] = ()
+    kept: bool = True
     network: str = "host"
     threads: int = 4
     environ: Mapping[str, str] = {}
@@ -101,10 +112,10 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
     path = request.dockerfile or request.context / "Dockerfile"
     context = open_context(request.context, path)
     dockerfile = parse(_read(path), path.name)
-    wishes = _wishes(request)
-    known = _resolve(dockerfile, wishes, request.pull, equipment.resolve_base, job)
-    plan = lower(dockerfile, wishes, known)
-    for warning in plan.warnings:
+    plans = _plans(dockerfile, request, equipment.resolve_base, job)
+    origins = all_origins(plans)
+    warnings = all_warnings(plans)
+    for warning in warnings:
         job.warn(warning)
     shared = NO_CACHES if request.no_cache else equipment.caches.open(job)
     stacks = Stacks(equipment.store, equipment.snapshotter, equipment.folder, shared, job)
@@ -112,10 +123,10 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         context=context,
         folder=equipment.folder,
         environ=request.environ,
-        build_args=wishes.build_args,
+        build_args=_wishes(request, request.host).build_args,
         network=request.network,
         file=path.name,
-        origins=plan.graph.origins,
+        origins=origins,
         shared=shared,
     )
     with BuildCache(equipment.folder) as cache:
@@ -124,18 +135,30 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
             worker, threads=request.threads, use_cache=not request.no_cache
         )
         try:
-            config = image_config(plan, _solve(solver, plan, job))
+            results = _solve(solver, plans, origins, job)
         finally:
             worker.finish()
+        configs = [image_config(plan, results) for plan in plans]
         names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
-        made = worker.made
-        own = [made[e.step.digest] for e in plan.entries if e.step and e.step.digest in made]
+        own = [_made(plan, worker) for plan in plans]
         with job.step("image", names or "without a name") as step:
-            notes = inline_cache(own, config.diff_ids) if equipment.caches.inline else {}
-            result = store_image(config, stacks, request.tags, notes)
+            images = []
+            for config, made in zip(configs, own, strict=True):
+                notes = inline_cache(made, config.diff_ids) if equipment.caches.inline else {}
+                images.append(store_image(config, stacks, notes))
+            result = store_result(images, stacks)
+            if request.kept:
+                name_result(result, stacks, request.tags)
             step.result("done", str(result.image_id))
-        equipment.caches.send(list(made.values()), own, stacks, job)
-    return msgspec.structs.replace(result, warnings=plan.warnings)
+        every = list(dict.fromkeys(each for made in own for each in made))
+        equipment.caches.send(list(worker.made.values()), every, stacks, job)
+    return msgspec.structs.replace(result, warnings=warnings)
+
+
+def _made(plan: Plan, worker: ImageWorker) -> list[Made]:
+    """What the steps of the image's history came to."""
+    steps = [entry.step for entry in plan.entries if entry.step is not None]
+    return [worker.made[step.digest] for step in steps if step.digest in worker.made]
 
 
 def _read(path: Path) -> str:
@@ -149,7 +172,7 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _wishes(request: BuildRequest) -> Wishes:
+def _wishes(request: BuildRequest, platform: Platform) -> Wishes:
     arguments = dict(request.build_args)
     if request.environ.get(EPOCH):
         arguments.setdefault(EPOCH, request.environ[EPOCH])
@@ -157,16 +180,33 @@ def _wishes(request: BuildRequest) -> Wishes:
         target=request.target,
         build_args=arguments,
         labels=request.labels,
-        platform=request.platform or request.host,
+        platform=platform,
         build_platform=request.host,
     )
 
 
-def _resolve(
-    dockerfile: Dockerfile, wishes: Wishes, pull: bool, resolve: ResolveBase, job: Job
-) -> dict[tuple[str, str], BaseImage]:
-    """All images that the build needs; triggers of some may ask for others."""
+def _plans(
+    dockerfile: Dockerfile, request: BuildRequest, resolve: ResolveBase, job: Job
+) -> list[Plan]:
+    """A plan for each platform; their equal steps are one."""
+    plans = []
     known: dict[tuple[str, str], BaseImage] = {}
+    for platform in request.platforms or (request.host,):
+        wishes = _wishes(request, platform)
+        _resolve(dockerfile, wishes, request.pull, known, resolve, job)
+        plans.append(lower(dockerfile, wishes, known))
+    return plans
+
+
+def _resolve(
+    dockerfile: Dockerfile,
+    wishes: Wishes,
+    pull: bool,
+    known: dict[tuple[str, str], BaseImage],
+    resolve: ResolveBase,
+    job: Job,
+) -> None:
+    """Add all images that the build needs to `known`; triggers of some may ask for others."""
     for _ in range(_ROUNDS):
         missing = bases(dockerfile, wishes, known)
         for request in missing:
@@ -177,12 +217,13 @@ def _resolve(
                 error.args = (error.message,)
                 raise
         if not missing:
-            break
-    return known
+            return
 
 
-def _solve(solver: Solver[Result], plan: Plan, job: Job) -> dict[Step, Result]:
-    steps = [entry.step for entry in plan.entries if entry.step is not None]
-    targets = [*steps, plan.root]
-    results = solver.solve(targets, job, plan.graph.origins)
-    return dict(zip(targets, results, strict=True))
+def _solve(
+    solver: Solver[Result], plans: Sequence[Plan], origins: Mapping[Digest, Origin], job: Job
+) -> dict[Step, Result]:
+    """The results of all plans' steps that stand in a history, and of their roots."""
+    steps = [e.step for plan in plans for e in plan.entries if e.step is not None]
+    targets = list(dict.fromkeys((*steps, *(plan.root for plan in plans))))
+    return dict(zip(targets, solver.solve(targets, job, origins), strict=True))

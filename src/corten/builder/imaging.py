@@ -8,26 +8,45 @@ from datetime import datetime
 
 import msgspec
 
+from corten.builder.attestations import Attestation, store_attestations
 from corten.builder.graph import Step
 from corten.builder.plan import Plan
 from corten.builder.stacks import Stacks
 from corten.builder.worker import Result
 from corten.errors import NotFound
-from corten.image.assemble import assemble
+from corten.image.assemble import assemble, put
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.image_config import History, ImageConfig, RootFS, encode_config
+from corten.oci.manifest import build_index
 
 _COMMENT = "corten"
 
 
+class BuiltImage(msgspec.Struct, frozen=True):
+    """The image of one platform: its manifest, configuration, and what attests how it was made."""
+
+    descriptor: Descriptor
+    config: ImageConfig
+    attestations: tuple[Attestation, ...] = ()
+
+    @property
+    def id(self) -> Digest:
+        """The image ID: the digest of the configuration."""
+        return Digest.of(encode_config(self.config))
+
+
 class BuildResult(msgspec.Struct, frozen=True):
-    """A built image: its manifest, and its id, which is the configuration's digest."""
+    """What was built: an image, or an index of ``images`` (several, or one with attestations).
+
+    ``image_id`` is the configuration's digest; that of the index where there are several.
+    """
 
     descriptor: Descriptor
     image_id: Digest
     layers: tuple[Digest, ...] = ()
     warnings: tuple[str, ...] = ()
+    images: tuple[BuiltImage, ...] = ()
 
 
 def image_config(plan: Plan, results: Mapping[Step, Result]) -> ImageConfig:
@@ -73,25 +92,44 @@ def image_config(plan: Plan, results: Mapping[Step, Result]) -> ImageConfig:
 
 
 def store_image(
-    config: ImageConfig,
-    stacks: Stacks,
-    tags: Sequence[str],
-    annotations: Mapping[str, str] | None = None,
-) -> BuildResult:
-    """Put configuration and manifest (with `annotations`) into the store, under `tags` (full names).
+    config: ImageConfig, stacks: Stacks, annotations: Mapping[str, str] | None = None
+) -> BuiltImage:
+    """Put configuration and manifest (with `annotations`) into the store, without a name yet.
 
-    Without tags the image is there all the same, dangling.  What is there already
-    is not written again.
+    What is there already is not written again.
     """
-    store = stacks.store
     for layer in config.diff_ids:
         stacks.path(layer)  # fetched from a shared cache, if it is only there
-    descriptor = assemble(store, config, annotations=annotations)
+    return BuiltImage(assemble(stacks.store, config, annotations=annotations), config)
+
+
+def store_result(images: Sequence[BuiltImage], stacks: Stacks) -> BuildResult:
+    """Put an index of `images` and their attestations into the store, if there is need of one."""
+    first = images[0]
+    if len(images) == 1 and not first.attestations:
+        return BuildResult(first.descriptor, first.id, first.config.diff_ids, (), tuple(images))
+    listed = [
+        msgspec.structs.replace(image.descriptor, platform=image.config.platform)
+        for image in images
+    ]
+    listed += [
+        store_attestations(stacks.store, image.descriptor, image.attestations)
+        for image in images
+        if image.attestations
+    ]
+    descriptor, raw = build_index(listed)
+    put(stacks.store, descriptor, raw)
+    single = len(images) == 1
+    layers = first.config.diff_ids if single else ()
+    image_id = first.id if single else descriptor.digest
+    return BuildResult(descriptor, image_id, layers, (), tuple(images))
+
+
+def name_result(result: BuildResult, stacks: Stacks, tags: Sequence[str]) -> None:
+    """Let `tags` (full names) stand for what was built; without any it is there, dangling."""
     for tag in tags or ("",):
-        if not _named(stacks, tag, descriptor):
-            store.tag(tag, descriptor)
-    image_id = Digest.of(encode_config(config))
-    return BuildResult(descriptor, image_id, config.diff_ids)
+        if not _named(stacks, tag, result.descriptor):
+            stacks.store.tag(tag, result.descriptor)
 
 
 def _named(stacks: Stacks, tag: str, descriptor: Descriptor) -> bool:

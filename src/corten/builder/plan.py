@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from corten.builder.graph import Graph, Step
+from corten.oci.digest import Digest
 from corten.oci.image_config import ContainerConfig, ImageConfig
 from corten.oci.platform import Platform
 
@@ -24,10 +25,11 @@ class BaseRequest(NamedTuple):
 
 
 class BaseImage(msgspec.Struct, frozen=True):
-    """An image that was found: its canonical name and its configuration."""
+    """An image that was found: its canonical name, its configuration, and its digest if known."""
 
     name: str
     config: ImageConfig
+    digest: Digest | None = None
 
 
 class Wishes(msgspec.Struct, frozen=True):

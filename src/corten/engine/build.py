@@ -13,14 +13,12 @@ from corten.builder.build import BuildRequest, Equipment
 from corten.builder.build import build as build_image
 from corten.builder.imaging import BuildResult
 from corten.builder.lockfile import Lock, lock_path, read_lock
-from corten.builder.plan import BaseImage, BaseRequest
+from corten.builder.platforms import parse_platforms
 from corten.builder.shared_cache import NO_PLACES, CachePlaces
+from corten.engine.build_bases import base_image
 from corten.engine.host import Host
-from corten.engine.lookup import image_for
-from corten.engine.restoring import restore_tar
 from corten.errors import Invalid
 from corten.events.job import Job
-from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 from corten.runtime.protocols import Executor
 
@@ -39,7 +37,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     no_cache: bool = False
     pull: bool = False
-    platform: str = ""
+    platforms: tuple[str, ...] = ()
     network: str = "host"
     threads: int = 4
     cache_from: tuple[str, ...] = ()
@@ -67,7 +65,7 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
         labels=options.labels,
         no_cache=options.no_cache,
         pull=options.pull,
-        platform=Platform.parse(options.platform) if options.platform else None,
+        platforms=parse_platforms(options.platforms, host.platform),
         network="none" if options.network == "none" else "host",
         threads=options.threads,
         environ=dict(os.environ),
@@ -93,7 +91,7 @@ def _equipment(host: Host, caches: CachePlaces, lock: Lock | None) -> Equipment:
         store=host.store,
         snapshotter=lambda: host.snapshotter,
         executor=lambda: _executor(host),
-        resolve_base=lambda wanted, pull, job: _base(host, wanted, pull, job, lock),
+        resolve_base=lambda wanted, pull, job: base_image(host, wanted, pull, job, lock),
         folder=host.root / "cache",
         caches=caches,
     )
@@ -122,23 +120,3 @@ def _name(tag: str) -> str:
     if reference.digest is not None:
         raise Invalid(f"{tag!r} cannot be a new image's name: it has a digest")
     return str(reference)
-
-
-def _base(host: Host, wanted: BaseRequest, pull: bool, job: Job, lock: Lock | None) -> BaseImage:
-    """The image of a FROM, with its layers, from the store or else its registry.
-
-    With a lock file, the one that it says.
-    """
-    image = image_for(
-        host,
-        wanted.name if lock is None else lock.pin(wanted.name),
-        job,
-        pull="always" if pull else "missing",
-        platform=str(wanted.platform),
-        apply=False,
-    )
-    for diff_id in image.config.diff_ids:
-        # COPY and RUN look into its tars; one that was lost is made again, if it can be.
-        if host.store.blobs.size_or_none(diff_id) is None:
-            restore_tar(host.store, diff_id)
-    return BaseImage(str(Reference.parse(wanted.name)), image.config)

@@ -69,7 +69,13 @@ id=$(corten build -q .)
 )
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("--pull", is_flag=True, help="Look for newer base images.")
-@click.option("--platform", default="", metavar="OS/ARCH", help="What to build for.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH,…",
+    help="What to build for; of several an index.",
+)
 @click.option(
     "--network",
     type=click.Choice(["host", "none", "default"]),
