@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import Index, build_index, parse_document
+from corten.system.settling import MARK, is_marked
 from support.contents import AMD64, ARM64, index_of, plain_image, put, read_all
 
 
@@ -118,3 +120,17 @@ def test_it_can_be_cancelled_and_leaves_nothing(store: LocalStore) -> None:
         compressed(store, made.root, job)
     assert {d.digest for d in store.walk()} == before
     assert list((store.path / "ingest").glob("*.new")) == []
+
+
+def test_what_was_compressed_is_not_waited_for_and_made_again_if_a_power_cut_took_it(
+    store: LocalStore,
+) -> None:
+    made = plain_image(store, b"a" * 2_000_000)
+    root = compressed(store, made.root, Job())
+    (layer,) = load_image(store, root, AMD64).layers
+    file = store.locate(layer)
+    assert is_marked(file)
+    file.write_bytes(bytes(layer.size))
+    os.setxattr(file, MARK, b"an earlier boot")
+    assert compressed(store, made.root, Job()) == root
+    assert Digest.of(read_all(store, layer)) == layer.digest
