@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 
@@ -10,11 +11,23 @@ _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
+class OptionalValue(click.Option):
+    """An option that means `bare` when it is given without a value: ``--flag`` or ``--flag=VALUE``.
+
+    A value is never the next word, which may be an argument.
+    """
+
+    def __init__(self, names: Sequence[str], *, bare: str, **more: Any) -> None:
+        super().__init__(names, **more)
+        self.bare = bare
+
+
 def plain_switches(
     arguments: Sequence[str], parameters: Iterable[click.Parameter], *, interspersed: bool
 ) -> list[str]:
     """`arguments` with ``--flag=true`` written as ``--flag`` and ``--flag=false`` left out.
 
+    An `OptionalValue` without one gets its bare one.
     Values of other options and what follows ``--`` stay as they are; unless `interspersed`
     so does everything from the first argument on.  Raises: click.BadParameter: another value.
     """
@@ -33,6 +46,9 @@ def plain_switches(
         option = options.get(name)
         if equals and option is not None and option.is_flag:
             plain += [name] * _switched_on(option, name, value)
+            continue
+        if not equals and isinstance(option, OptionalValue):
+            plain.append(f"{name}={option.bare}")
             continue
         plain.append(word)
         if _wants_value(word, options):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,8 +18,13 @@ from corten.builder.platforms import parse_platforms
 from corten.builder.shared_cache import NO_PLACES, CachePlaces
 from corten.engine.build_bases import base_image
 from corten.engine.host import Host
+from corten.engine.outputs.metadata import metadata
+from corten.engine.outputs.options import check_outputs, parse_output
+from corten.engine.outputs.send import send, takes_stdout
 from corten.errors import Invalid
 from corten.events.job import Job
+from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
 from corten.oci.reference import Reference
 from corten.runtime.protocols import Executor
 
@@ -43,10 +49,46 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     locked: bool = False
+    outputs: tuple[str, ...] = ()
+    squash: bool = False
+    provenance: str = ""
+    sbom: bool = False
 
 
-def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
-    """Build an image from a Dockerfile into the local store.
+class BuildOutcome(msgspec.Struct, frozen=True):
+    """What was built, its root as it was ``sent``, and all ``names`` (full) that it got.
+
+    ``kept``: whether the store has it under these names; ``stdout_taken``: an output went there.
+    """
+
+    result: BuildResult
+    sent: Descriptor
+    names: tuple[str, ...] = ()
+    kept: bool = True
+    stdout_taken: bool = False
+
+    @property
+    def image_id(self) -> Digest:
+        """The image's ID; see `BuildResult`."""
+        return self.result.image_id
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The manifest or index as the store has it."""
+        return self.result.descriptor
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """The names that the store has, as people write them."""
+        return tuple(Reference.parse(n).familiar() for n in self.names) if self.kept else ()
+
+    def metadata(self) -> dict[str, Any]:
+        """The document of ``--metadata-file``."""
+        return metadata(self.result, self.sent, self.names)
+
+
+def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
+    """Build an image from a Dockerfile into the local store, or for the outputs that are asked for.
 
     Raises: as :func:`corten.builder.build.build`; Invalid: a tag, platform or network, or
     a value that is no text.
@@ -55,12 +97,18 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
     _check_text("label", options.labels)
     if options.network not in ("host", "none", "default"):
         raise Invalid(f"unknown network {options.network!r} for build steps", hint="host or none")
+    outputs = [parse_output(text) for text in options.outputs]
+    tags = tuple(_name(tag) for tag in options.tags)
+    check_outputs(outputs, tags)
+    named = dict.fromkeys((*tags, *(name for each in outputs for name in each.names)))
+    kept = not outputs or any(each.keeps for each in outputs)
     request = BuildRequest(
         context=options.context,
         host=host.platform,
         dockerfile=Path(options.dockerfile) if options.dockerfile else None,
         target=options.target,
-        tags=tuple(_name(tag) for tag in options.tags),
+        tags=tuple(named),
+        kept=kept,
         build_args=options.build_args,
         labels=options.labels,
         no_cache=options.no_cache,
@@ -73,8 +121,12 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildResult:
     lock = None
     if options.locked:
         lock = read_lock(lock_path(request.dockerfile or request.context / "Dockerfile"))
-    with _caches(host, options) as caches:
-        return build_image(request, _equipment(host, caches, lock), job)
+    # What the store does not keep stays at least until it is where it shall go.
+    with host.store.lease() if outputs else nullcontext():
+        with _caches(host, options) as caches:
+            result = build_image(request, _equipment(host, caches, lock), job)
+        sent = send(host, outputs, result, tags, job)
+    return BuildOutcome(result, sent, request.tags, kept, takes_stdout(outputs))
 
 
 def _caches(host: Host, options: BuildOptions) -> AbstractContextManager[CachePlaces]:

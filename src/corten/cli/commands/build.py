@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from corten.cli.frame import command as define
-from corten.cli.frame import echo, host, reporting
+from corten.cli.frame import host, reporting
+from corten.cli.output_flags import all_outputs, output_flags, report
 from corten.cli.params import ContextFolder, pairs
 
 _INPUT = "-"
@@ -22,6 +23,8 @@ corten build -t example/hello .
 corten build -f docker/Dockerfile.dev --target test --build-arg VERSION=1.2 .
 corten build --no-cache --pull -t example/hello:v2 .
 corten build - < Dockerfile                               without a context
+corten build -o out --target binaries .                   files, no image
+corten build --platform linux/amd64,linux/arm64 --push -t registry.example/app:2 .
 id=$(corten build -q .)
 """,
 )
@@ -70,13 +73,6 @@ id=$(corten build -q .)
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("--pull", is_flag=True, help="Look for newer base images.")
 @click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="OS/ARCH,…",
-    help="What to build for; of several an index.",
-)
-@click.option(
     "--network",
     type=click.Choice(["host", "none", "default"]),
     default="host",
@@ -86,16 +82,17 @@ id=$(corten build -q .)
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output."
 )
-@click.option(
-    "--iidfile", type=click.Path(dir_okay=False, path_type=Path), help="Write the image's ID there."
-)
-def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
+@output_flags
+def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **flags: Any) -> None:
     """Build an image from a Dockerfile.
 
     DIR is the context: the files that COPY and ADD may take, without those that its
     .dockerignore names.  Stages that do not need each other are built at the same time;
     what did not change since an earlier build is taken from the cache.  If DIR is -, the
     Dockerfile comes from standard input and there are no files to take.
+
+    Without --output the image is kept here.  With it, it is kept only where one of the outputs
+    says so (type=image); type=local and type=tar give the files of the target stage.
 
     Progress goes to standard error, the result to standard output.  With --progress=json the
     last event's detail is the image's ID.
@@ -105,6 +102,7 @@ def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
     from corten.engine.build import BuildOptions, build
 
     flags["build_args"] = arguments(flags["build_args"])
+    all_outputs(flags)
     flags["labels"] = dict(pairs(flags["labels"], "--label"))
     with ExitStack() as stack:
         if str(flags["context"]) == _INPUT:
@@ -113,15 +111,8 @@ def command(quiet: bool, iidfile: Path | None, **flags: Any) -> None:
         if flags["dockerfile"] == _INPUT:
             flags["dockerfile"] = "/dev/stdin"
         options = BuildOptions(**flags)
-        result = build(host(), options, stack.enter_context(reporting(quiet)))
-    if iidfile is not None:
-        iidfile.write_text(result.image_id)
-    if quiet:
-        echo(f"{result.image_id}\n")
-        return
-    echo(f"Successfully built {result.image_id.short}\n")
-    for tag in options.tags:
-        echo(f"Successfully tagged {tag if ':' in tag.rpartition('/')[2] else tag + ':latest'}\n")
+        outcome = build(host(), options, stack.enter_context(reporting(quiet)))
+    report(outcome, quiet=quiet, iidfile=iidfile, metadata_file=metadata_file)
 
 
 def arguments(given: tuple[str, ...]) -> dict[str, str]:
