@@ -11,7 +11,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from obstore.store import MemoryStore as ObjectsInMemory
+
 from corten.content.archive_writer import ArchiveSink, Form
+from corten.content.buckets import Bucket
 from corten.content.docker_archive import open_archive
 from corten.content.layout import OCILayout
 from corten.content.local import LocalStore
@@ -64,6 +67,12 @@ def _layout(scratch: Path) -> Iterator[End]:
     yield End(layout, lambda: layout, resumes=True)
 
 
+@contextmanager
+def _bucket(scratch: Path) -> Iterator[End]:
+    bucket = Bucket(ObjectsInMemory(), "memory")
+    yield End(bucket, lambda: bucket)
+
+
 def _archive(form: Form) -> Factory:
     @contextmanager
     def make(scratch: Path) -> Iterator[End]:
@@ -99,6 +108,7 @@ FACTORIES: dict[str, Factory] = {
     "local": _local,
     "memory": _memory,
     "layout": _layout,
+    "bucket": _bucket,
     "docker-archive": _archive("docker"),
     "oci-archive": _archive("oci"),
     "remote": _remote(corten_registry),

@@ -1,7 +1,7 @@
 """Where a build's cache comes from and goes to: ``--cache-from`` and ``--cache-to``.
 
-``type=registry,ref=NAME``, ``type=local,src=DIR`` (``dest=DIR``), ``type=inline``; a bare
-name is a registry's.  A cache that is not there, or cannot be read, is a warning.
+``type=registry,ref=NAME``, ``type=local,src=DIR`` (``dest=DIR``), ``type=s3,bucket=NAME``,
+``type=azblob,…``, ``type=gcs,…``, ``type=inline``; a bare name is a registry's.  A cache that is not there, or cannot be read, is a warning.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
 from corten.builder.cache_images import LayerFetch, receive_cache, send_cache
 from corten.builder.shared_cache import Made, SharedCache, SharedCaches
 from corten.builder.stacks import Stacks
+from corten.content.buckets import open_bucket
 from corten.content.layout import OCILayout
 from corten.content.protocols import Sink, Source
 from corten.dockerfile.errors import did_you_mean
@@ -28,11 +29,35 @@ from corten.oci.reference import Reference
 from corten.remote.registries import Registries
 
 _TAG = "latest"
-_FROM = {"registry": ("ref", "registry.insecure"), "local": ("src", "tag", "digest")}
+_BUCKETS = {
+    "s3": {
+        "region": "region",
+        "endpoint_url": "endpoint",
+        "access_key_id": "access_key_id",
+        "secret_access_key": "secret_access_key",
+        "session_token": "session_token",
+    },
+    "azblob": {
+        "account_url": "endpoint",
+        "account_name": "account_name",
+        "secret_access_key": "account_key",
+    },
+    "gcs": {},
+}
+"""Types of buckets, and their options, as BuildKit calls them and as obstore does."""
+_SCHEMES = {"s3": "s3", "azblob": "az", "gcs": "gs"}
+_PLACE_IN_BUCKET = ("bucket", "container", "prefix", "name")
+_IN_BUCKETS = {kind: (*_PLACE_IN_BUCKET, *known) for kind, known in _BUCKETS.items()}
+_FROM = {
+    "registry": ("ref", "registry.insecure"),
+    "local": ("src", "tag", "digest"),
+    **_IN_BUCKETS,
+}
 _TO = {
     "registry": ("ref", "mode", "registry.insecure", "ignore-error"),
     "local": ("dest", "tag", "mode", "ignore-error"),
     "inline": (),
+    **{kind: (*known, "mode", "ignore-error") for kind, known in _IN_BUCKETS.items()},
 }
 _SILENT = ("oci-mediatypes", "image-manifest", "compression")
 """Options of BuildKit's whose usual value is what is done here anyway."""
@@ -41,51 +66,66 @@ _SILENT = ("oci-mediatypes", "image-manifest", "compression")
 class CachePlace(msgspec.Struct, frozen=True):
     """A place that a cache is read from or written to.
 
-    ``where`` is an image's name, or a directory; ``name`` is what it is called there.
+    ``where`` is an image's name, a directory, or a bucket's URL (which ``settings`` open);
+    ``name`` is what it is called there.
     """
 
-    type: Literal["registry", "local", "inline"]
+    type: Literal["registry", "local", "bucket", "inline"]
     where: str = ""
     name: str = _TAG
     everything: bool = False
     insecure: bool = False
     lenient: bool = False
+    settings: Mapping[str, str] = {}
 
 
 def parse_cache_from(text: str) -> CachePlace:
     """The place of a ``--cache-from``.  Raises: Invalid."""
     options = _options(text, "--cache-from", _FROM)
-    where = options.get("ref") or options.get("src") or ""
-    if not where:
-        wanted = "ref=HOST/NAME:TAG" if options["type"] == "registry" else "src=DIR"
-        raise Invalid(f"--cache-from {text} names no place", hint=f"add {wanted}")
-    return _place(options, where, options.get("digest") or options.get("tag") or _TAG)
+    return _place(text, options, "--cache-from", options.get("src", ""))
 
 
 def parse_cache_to(text: str) -> CachePlace:
     """The place of a ``--cache-to``.  Raises: Invalid."""
     options = _options(text, "--cache-to", _TO)
-    where = options.get("ref") or options.get("dest") or ""
-    if not where and options["type"] != "inline":
-        wanted = "ref=HOST/NAME:TAG" if options["type"] == "registry" else "dest=DIR"
-        raise Invalid(f"--cache-to {text} names no place", hint=f"add {wanted}")
     if options.get("mode", "min") not in ("min", "max"):
         raise Invalid(f"--cache-to mode is min or max, not {options['mode']!r}")
-    return _place(options, where, options.get("tag") or _TAG)
+    return _place(text, options, "--cache-to", options.get("dest", ""))
 
 
-def _place(options: Mapping[str, str], where: str, name: str) -> CachePlace:
-    kind: Literal["registry", "local", "inline"] = options["type"]  # type: ignore[assignment]
+_WANTED = {
+    "registry": "ref=HOST/NAME:TAG",
+    "local": "src=DIR or dest=DIR",
+    "azblob": "container=NAME",
+}
+
+
+def _place(text: str, options: Mapping[str, str], flag: str, folder: str) -> CachePlace:
+    kind = options["type"]
+    bucket = options.get("bucket") or options.get("container") or ""
+    where = options.get("ref") or folder or bucket
+    if not where and kind != "inline":
+        hint = f"add {_WANTED.get(kind, 'bucket=NAME')}"
+        raise Invalid(f"{flag} {text} names no place", hint=hint)
+    name = options.get("digest") or options.get("tag") or options.get("name") or _TAG
     if kind == "registry":
         reference = Reference.parse(where)
         where, name = str(reference), reference.target
+    elif kind in _BUCKETS:
+        prefix = options.get("prefix", "").strip("/")
+        where = f"{_SCHEMES[kind]}://{bucket}" + (f"/{prefix}" if prefix else "")
     return CachePlace(
-        kind,
+        cast("Literal['registry', 'local', 'inline']", kind) if kind not in _BUCKETS else "bucket",
         where,
         name,
         everything=options.get("mode") == "max",
         insecure=options.get("registry.insecure") == "true",
         lenient=options.get("ignore-error") == "true",
+        settings={
+            ours: options[theirs]
+            for theirs, ours in _BUCKETS.get(kind, {}).items()
+            if theirs in options
+        },
     )
 
 
@@ -173,6 +213,8 @@ class BuildCaches:
         if place.type == "registry":
             reference = Reference.parse(place.where)
             return self._registries(place).open(reference)
+        if place.type == "bucket":
+            return open_bucket(place.where, place.settings)
         folder = Path(place.where)
         if not folder.is_dir():
             raise NotFound(f"there is no directory {folder}")
@@ -182,6 +224,8 @@ class BuildCaches:
         if place.type == "registry":
             reference = Reference.parse(place.where)
             return self._registries(place).open(reference, ("pull", "push"))
+        if place.type == "bucket":
+            return open_bucket(place.where, place.settings)
         folder = Path(place.where)
         try:
             folder.mkdir(parents=True, exist_ok=True)
