@@ -128,6 +128,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         file=path.name,
         origins=origins,
         shared=shared,
+        host=request.host,
     )
     with BuildCache(equipment.folder) as cache:
         worker = ImageWorker(stacks, equipment.executor, cache, setting)

@@ -10,13 +10,15 @@ from corten.builder.context import Context
 from corten.builder.graph import Origin, Step
 from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.oci.digest import Digest
+from corten.oci.platform import Platform
 
 
 class Setting(NamedTuple):
     """What a build's steps share.
 
     ``network`` is what ``default`` means; ``file`` is the Dockerfile's name in
-    messages; ``folder`` is for temporary files.
+    messages; ``folder`` is for temporary files; ``host`` is what this machine runs (None:
+    whatever it is asked to).
     """
 
     context: Context
@@ -27,6 +29,7 @@ class Setting(NamedTuple):
     file: str = "Dockerfile"
     origins: Mapping[Digest, Origin] = {}
     shared: SharedCaches = NO_CACHES
+    host: Platform | None = None
 
     def place(self, step: Step) -> str:
         """The line of the Dockerfile that the step stands for, as messages begin."""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from corten.builder.cache import BuildCache, Saved
+from corten.builder.emulation import check_runs
 from corten.builder.graph import Copy, MakeDirectory, Run, Scratch, SourceImage, Step
 from corten.builder.hashes import FileHashes
 from corten.builder.setting import Setting
@@ -22,6 +23,7 @@ from corten.errors import Cancelled, CortenError, StepFailed
 from corten.events.job import Job
 from corten.oci.codec import canonical_json
 from corten.oci.digest import Digest
+from corten.oci.platform import Platform
 
 if TYPE_CHECKING:
     from corten.builder.copying import Sources
@@ -236,6 +238,8 @@ class ImageWorker:
     ) -> tuple[Digest | None, int]:
         from corten.builder.running import Runner
 
+        if self._setting.host is not None:
+            check_runs(Platform.parse(step.platform), self._setting.host)
         runner = Runner(self._stacks, self._executor, self._setting)
         return runner.run(step, op, layers, job)
 
