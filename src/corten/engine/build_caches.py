@@ -170,7 +170,7 @@ class BuildCaches:
         """What the build may take from; what cannot be read is left out, with a warning."""
         found: list[SharedCache] = []
         for place in self._origins:
-            with job.step("cache", f"importing cache from {place.where}") as step:
+            with job.step("cache", f"from {place.where}") as step:
                 try:
                     found += self._receive(place)
                 except CortenError as error:
@@ -191,14 +191,15 @@ class BuildCaches:
         for place in self._targets:
             if place.type == "inline":
                 continue
-            with job.step("cache", f"exporting cache to {place.where}") as step:
+            with job.step("cache", f"to {place.where}") as step:
                 try:
                     sink = self._sink(place)
                     steps = made if place.everything else image
                     send_cache(steps, stacks, self._host.store, sink, place.name, step)
                 except CortenError as error:
                     if not place.lenient:
-                        error.message = f"cache to {place.where}: {error.message}"
+                        known = error.message.removeprefix(f"{place.where}: ")
+                        error.message = f"cache to {place.where}: {known}"
                         error.args = (error.message,)
                         raise
                     step.warn(f"no cache to {place.where}: {error.message}")
