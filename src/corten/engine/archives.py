@@ -37,6 +37,7 @@ from corten.snapshot.protocols import Mount
 from corten.snapshot.unpacking import UnpackingSink
 from corten.system.durable import durable_file, sweep_drafts
 from corten.system.namespaces import in_private_mounts
+from corten.system.writeback import EarlyWriteback
 
 Write = Callable[[bytes], object]
 
@@ -60,7 +61,19 @@ def output(path: str) -> Iterator[Write]:
             file = stack.enter_context(_file(Path(path)))
         except OSError as error:
             raise Unavailable(f"cannot write {path}: {error.strerror}") from error
-        yield file.write
+        yield _written_early(file, stack) if file.seekable() else file.write
+
+
+def _written_early(file: BinaryIO, stack: ExitStack) -> Write:
+    """Writes to a file, which is handed to the disk while it grows; `stack` ends before it closes."""
+    writeback = EarlyWriteback(file.fileno())
+    stack.callback(writeback.close)
+
+    def write(data: bytes) -> None:
+        file.write(data)
+        writeback.reached(file.tell())
+
+    return write
 
 
 def _file(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:

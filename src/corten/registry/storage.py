@@ -16,6 +16,7 @@ from corten.content.ingest import storage_error
 from corten.errors import Corrupt, NotFound, Unavailable
 from corten.oci.digest import Digest, Hasher, new_hasher
 from corten.system.locks import try_lock
+from corten.system.writeback import EarlyWriteback
 from corten.wire.codes import refusal
 
 _PIECE: Final = 1024 * 1024
@@ -49,6 +50,7 @@ class Incoming:
         except BaseException:
             os.close(self._fd)
             raise
+        self._writeback = EarlyWriteback(self._fd)
 
     def write(self, data: bytes) -> None:
         """Append `data`.  Raises: Unavailable: the disk does not take it."""
@@ -60,6 +62,7 @@ class Incoming:
             raise storage_error(error, "take an upload") from error
         self._hasher.update(data)
         self.offset += len(data)
+        self._writeback.reached(self.offset)
 
     def commit(self, digest: Digest) -> int:
         """Verify, make durable, make it a blob; its size in bytes.
@@ -82,17 +85,18 @@ class Incoming:
             self._blobs.adopt(self._path, digest)
         except OSError as error:
             raise storage_error(error, f"store {digest}") from error
-        os.close(self._fd)
+        self.suspend()
         return self.offset
 
     def suspend(self) -> None:
         """Close the file: the upload may go on later."""
+        self._writeback.close()
         os.close(self._fd)
 
     def abort(self) -> None:
         """Remove the file."""
         self._path.unlink(missing_ok=True)
-        os.close(self._fd)
+        self.suspend()
 
     def _hash(self, hasher: Hasher) -> int:
         position = 0

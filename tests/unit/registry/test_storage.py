@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from corten.errors import Corrupt, NotFound, Unavailable
 from corten.oci.digest import Digest
-from corten.registry.storage import BlobStorage
+from corten.registry.storage import BlobStorage, Incoming
+from corten.system.writeback import STEP
 
 DATA = os.urandom(2_500_000)
 DIGEST = Digest.of(DATA)
@@ -112,3 +115,18 @@ def test_two_at_once_bring_the_same_blob(storage: BlobStorage) -> None:
     first.commit(DIGEST)
     second.commit(DIGEST)
     assert read(storage, DIGEST) == DATA
+
+
+def test_what_begins_to_write_a_large_upload_early_ends_with_it(storage: BlobStorage) -> None:
+    piece = bytes(STEP)
+    ends: tuple[Callable[[Incoming], object], ...] = (
+        lambda incoming: incoming.commit(Digest.of(piece * 2)),
+        lambda incoming: incoming.suspend(),
+        lambda incoming: incoming.abort(),
+    )
+    for number, end in enumerate(ends):
+        incoming = storage.ingest(f"u{number}", "sha256")
+        incoming.write(piece)
+        incoming.write(piece)
+        end(incoming)
+        assert not [t for t in threading.enumerate() if t.name == "corten-writeback"]
