@@ -65,6 +65,11 @@ class Layout:
         found = parts_at(self.physical, line.first - 1, self.escape).blank
         return [index + 1 for index in found]
 
+    def head(self, line: LogicalLine) -> str:
+        """The logical line's physical lines, without its here-documents."""
+        end = parts_at(self.physical, line.first - 1, self.escape).next
+        return "\n".join(self.source(number) for number in range(line.first, end + 1))
+
     def locate(self, line: LogicalLine, part: str) -> Spot:
         """The first place of `part` in the logical line, else the line's beginning."""
         for wanted in _spellings(part):
