@@ -123,7 +123,8 @@ def global_options() -> list[click.Parameter]:
             metavar="MODE",
             type=click.Choice(MODES),
             help="How to show progress, on standard error (results go to standard output): auto "
-            "(live on a terminal, else plain), plain, json (one object a line), quiet.",
+            "(live on a terminal, else plain), tty (live, or an error), plain, json (one object a "
+            "line), quiet.",
         ),
         option(
             "--storage-driver",

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from corten.cli.views.reporter import reporter
-from corten.errors import Cancelled
+from corten.errors import Cancelled, Usage
 from support.terminal import Terminal
 
 ENV = {**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1"}
@@ -46,6 +46,11 @@ def test_auto_is_plain_on_a_stream_that_is_no_terminal() -> None:
     with reporter("auto", stream) as job, job.step("step", "RUN x"):
         pass
     assert stream.getvalue() == "#1 RUN x\n#1 DONE 0.0s\n"
+
+
+def test_tty_wants_a_terminal() -> None:
+    with pytest.raises(Usage, match="needs a terminal"), reporter("tty", io.StringIO()):
+        pass
 
 
 def test_json_is_json_and_quiet_is_quiet() -> None:

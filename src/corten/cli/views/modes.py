@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-MODES = ("auto", "plain", "json", "quiet")
+MODES = ("auto", "tty", "plain", "json", "quiet")

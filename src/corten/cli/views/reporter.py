@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 from corten.cli.interrupts import cancelling
+from corten.errors import Usage
 from corten.events.job import Job
 from corten.events.model import Event
 
@@ -37,8 +38,9 @@ def reporter(mode: str, stream: TextIO) -> Iterator[Job]:
     """A job whose events are shown on `stream` while the block runs.
 
     `mode` is one of `modes.MODES`; ``auto`` is the live view on a terminal and plain lines
-    elsewhere.  The first ^C within the block cancels the job, the second ends the
+    elsewhere, ``tty`` the live view or nothing.  The first ^C within the block cancels the job, the second ends the
     process.  A stream that breaks (a closed pipe) silences the view, not the work.
+    Raises: Usage: ``tty`` without a terminal.
     """
     view, moving = _choose(mode, stream)
     shown = _Locked(view)
@@ -65,7 +67,13 @@ def _choose(mode: str, stream: TextIO) -> tuple[View, bool]:
         from corten.cli.views.jsonlines import JsonView
 
         return JsonView(stream), False
-    if mode == "auto" and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if mode == "tty" and not stream.isatty():
+        raise Usage(
+            "--progress=tty needs a terminal as standard error",
+            hint="--progress=plain writes lines",
+        )
+    capable = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if mode == "tty" or (mode == "auto" and capable):
         from corten.cli.views.live import LiveView, Style
 
         unicode = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
