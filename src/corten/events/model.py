@@ -59,8 +59,9 @@ class Finished(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-STATUSES = ("done", "cached", "mounted", "failed", "cancelled")
+STATUSES = ("done", "cached", "mounted", "compressed", "failed", "cancelled")
 """How steps end.  ``cached``: nothing had to be done; ``mounted``: a registry had the blob in
-another repository, so no bytes moved."""
+another repository, so no bytes moved; ``compressed``: a layer is, but the registry that it was
+sent to meanwhile failed, so that it is sent again."""
 
 Event = Started | Progress | Output | Warned | Finished
