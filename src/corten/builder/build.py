@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from corten.builder.attesting import Attest, Compress, attested, canonical, downloads
 from corten.builder.cache import BuildCache
 from corten.builder.context import open_context, read_small
 from corten.builder.graph import Origin, Step
@@ -21,10 +22,12 @@ from corten.builder.imaging import (
 from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.platforms import all_origins, all_warnings
+from corten.builder.provenance import Circumstances
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
 from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, Made, inline_cache
 from corten.builder.solver import Solver
+from corten.builder.squash import squashed
 from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
 from corten.dockerfile.instructions import Dockerfile
@@ -54,7 +57,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``dockerfile`` None means ``Dockerfile`` in the context.  ``tags`` are full
     names.  ``platforms`` is what the image is for (several: an index; none: as the
-    host), ``host`` what it is built on.  Unless ``kept`` the store gets no image: who
+    host), ``host`` what it is built on.  ``squash`` makes one layer of what is added.  Unless ``kept`` the store gets no image: who
     holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
     SOURCE_DATE_EPOCH are taken from it.
@@ -71,6 +74,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     pull: bool = False
     platforms: tuple[Platform, ...] = ()
     kept: bool = True
+    squash: bool = False
+    attest: Attest = Attest()
     network: str = "host"
     threads: int = 4
     environ: Mapping[str, str] = {}
@@ -81,6 +86,7 @@ class Equipment(NamedTuple):
 
     Snapshotter and executor are made when they are first needed: where all is
     cached they are not.  ``folder`` is ROOT/cache.  ``caches``: of other machines.
+    ``compress`` is for images that get attestations.
     """
 
     store: LayerStore
@@ -89,6 +95,7 @@ class Equipment(NamedTuple):
     resolve_base: ResolveBase
     folder: Path
     caches: CachePlaces = NO_PLACES
+    compress: Compress = lambda descriptor, job: descriptor
 
 
 def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
@@ -111,8 +118,8 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
 def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
     path = request.dockerfile or request.context / "Dockerfile"
     context = open_context(request.context, path)
-    dockerfile = parse(_read(path), path.name)
-    plans = _plans(dockerfile, request, equipment.resolve_base, job)
+    text = _read(path)
+    plans, known = _plans(parse(text, path.name), request, equipment.resolve_base, job)
     origins = all_origins(plans)
     warnings = all_warnings(plans)
     for warning in warnings:
@@ -140,13 +147,32 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         finally:
             worker.finish()
         configs = [image_config(plan, results) for plan in plans]
+        if request.squash:
+            configs = [
+                squashed(config, plan.base.config if plan.base else None, stacks, cache)
+                for plan, config in zip(plans, configs, strict=True)
+            ]
         names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
         own = [_made(plan, worker) for plan in plans]
         with job.step("image", names or "without a name") as step:
             images = []
-            for config, made in zip(configs, own, strict=True):
-                notes = inline_cache(made, config.diff_ids) if equipment.caches.inline else {}
-                images.append(store_image(config, stacks, notes))
+            for plan, config, made in zip(plans, configs, own, strict=True):
+                inline = equipment.caches.inline and not request.squash
+                notes = inline_cache(made, config.diff_ids) if inline else {}
+                image = store_image(config, stacks, notes)
+                if request.attest.any:
+                    made_of = Circumstances(
+                        file=path.name,
+                        text=text,
+                        wishes=_wishes(request, plan.platform),
+                        bases=canonical(known),
+                        downloads=downloads(plans, cache),
+                        network=request.network,
+                    )
+                    final = equipment.compress(image.descriptor, step)
+                    image = msgspec.structs.replace(image, descriptor=final)
+                    image = attested(image, plan, request.attest, made_of, stacks)
+                images.append(image)
             result = store_result(images, stacks)
             if request.kept:
                 name_result(result, stacks, request.tags)
@@ -188,15 +214,15 @@ def _wishes(request: BuildRequest, platform: Platform) -> Wishes:
 
 def _plans(
     dockerfile: Dockerfile, request: BuildRequest, resolve: ResolveBase, job: Job
-) -> list[Plan]:
-    """A plan for each platform; their equal steps are one."""
+) -> tuple[list[Plan], dict[tuple[str, str], BaseImage]]:
+    """A plan for each platform, whose equal steps are one; and the images that they begin with."""
     plans = []
     known: dict[tuple[str, str], BaseImage] = {}
     for platform in request.platforms or (request.host,):
         wishes = _wishes(request, platform)
         _resolve(dockerfile, wishes, request.pull, known, resolve, job)
         plans.append(lower(dockerfile, wishes, known))
-    return plans
+    return plans, known
 
 
 def _resolve(

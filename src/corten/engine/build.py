@@ -10,11 +10,14 @@ from typing import Any
 
 import msgspec
 
+from corten import __version__
+from corten.builder.attesting import Attest
 from corten.builder.build import BuildRequest, Equipment
 from corten.builder.build import build as build_image
 from corten.builder.imaging import BuildResult
 from corten.builder.lockfile import Lock, lock_path, read_lock
 from corten.builder.platforms import parse_platforms
+from corten.builder.provenance import parse_provenance
 from corten.builder.shared_cache import NO_PLACES, CachePlaces
 from corten.engine.build_bases import base_image
 from corten.engine.host import Host
@@ -23,6 +26,7 @@ from corten.engine.outputs.options import check_outputs, parse_output
 from corten.engine.outputs.send import send, takes_stdout
 from corten.errors import Invalid
 from corten.events.job import Job
+from corten.image.compress import compressed
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.reference import Reference
@@ -109,6 +113,12 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
         target=options.target,
         tags=tuple(named),
         kept=kept,
+        squash=options.squash,
+        attest=Attest(
+            provenance=parse_provenance(options.provenance),
+            sbom=options.sbom,
+            tool=f"corten-{__version__}",
+        ),
         build_args=options.build_args,
         labels=options.labels,
         no_cache=options.no_cache,
@@ -146,6 +156,7 @@ def _equipment(host: Host, caches: CachePlaces, lock: Lock | None) -> Equipment:
         resolve_base=lambda wanted, pull, job: base_image(host, wanted, pull, job, lock),
         folder=host.root / "cache",
         caches=caches,
+        compress=lambda descriptor, job: compressed(host.store, descriptor, job),
     )
 
 

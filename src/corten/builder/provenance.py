@@ -1,0 +1,200 @@
+"""``--provenance``: how an image was made, as a SLSA v1 provenance predicate.  Pure.
+
+The shape is that of BuildKit (docs/attestations/slsa-definitions.md), with a build type of our
+own, since its steps are another graph.  It says nothing of secrets but their ids, and
+nothing of proxies; all times are the image's, so that the same inputs give the same document.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from corten.builder.attestations import Attestation
+from corten.builder.graph import Copy, Run, SourceImage, Step, order
+from corten.builder.plan import BaseImage, Plan, Wishes
+from corten.builder.scope import PROXIES
+from corten.dockerfile.errors import did_you_mean
+from corten.errors import Invalid
+from corten.oci.codec import to_plain
+from corten.oci.digest import Digest
+from corten.oci.image_config import ImageConfig
+from corten.oci.reference import Reference
+
+PREDICATE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "urn:corten:build:dockerfile:v1"
+FILENAME = "provenance.json"
+_OPTIONS = ("mode", "builder-id", "reproducible", "version")
+
+
+class ProvenanceOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``--provenance`` says.  ``max`` has the Dockerfile, build arguments and steps, too."""
+
+    mode: Literal["min", "max"] = "min"
+    builder_id: str = ""
+    reproducible: bool = False
+
+
+def parse_provenance(text: str) -> ProvenanceOptions | None:
+    """``mode=max,builder-id=URI,…``, ``true`` or ``false``; None: there is to be none.
+
+    Raises: Invalid.
+    """
+    if text in ("", "false"):
+        return None
+    given: dict[str, str] = {}
+    for part in next(csv.reader([text])) if text != "true" else ():
+        name, equals, value = part.partition("=")
+        if not equals or name not in _OPTIONS:
+            raise Invalid(f"--provenance has no option {part!r}", hint=did_you_mean(name, _OPTIONS))
+        given[name] = value
+    mode = given.get("mode", "min")
+    if mode not in ("min", "max"):
+        raise Invalid(f"--provenance mode is min or max, not {mode!r}")
+    if given.get("version", "v1") != "v1":
+        raise Invalid(f"--provenance is made in version v1, not {given['version']!r}")
+    return ProvenanceOptions(
+        mode=mode,  # type: ignore[arg-type]
+        builder_id=given.get("builder-id", ""),
+        reproducible=given.get("reproducible") == "true",
+    )
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build was made of beside its plan.
+
+    ``bases`` by canonical name and platform; ``downloads``: digests of URLs, where known;
+    ``network`` is what RUN has by default.
+    """
+
+    file: str
+    text: str
+    wishes: Wishes
+    bases: Mapping[tuple[str, str], BaseImage]
+    downloads: Mapping[str, str] = {}
+    network: str = "host"
+
+
+def provenance(
+    plan: Plan, config: ImageConfig, made_of: Circumstances, options: ProvenanceOptions
+) -> Attestation:
+    """The attestation of how the image of `plan`, which got `config`, was made."""
+    steps = order((plan.root,))
+    everything = options.mode == "max"
+    dependencies, complete = _dependencies(steps, made_of)
+    internal: dict[str, Any] = {"builderPlatform": str(made_of.wishes.build_platform)}
+    metadata: dict[str, Any] = {
+        "startedOn": config.created,
+        "finishedOn": config.created,
+        "buildkit_reproducible": options.reproducible,
+        "buildkit_hermetic": _hermetic(steps, made_of.network),
+        "buildkit_completeness": {"request": everything, "resolvedDependencies": complete},
+        "buildkit_metadata": {},
+    }
+    if everything:
+        internal["buildConfig"] = {"steps": _steps(steps)}
+        metadata["buildkit_metadata"] = {"source": _source(plan, steps, made_of)}
+    return Attestation(
+        PREDICATE,
+        {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "configSource": {"path": made_of.file},
+                    "request": {
+                        "frontend": "dockerfile.v0",
+                        "args": _arguments(made_of.wishes, everything=everything),
+                        "locals": [{"name": "context"}, {"name": "dockerfile"}],
+                    },
+                },
+                "internalParameters": internal,
+                "resolvedDependencies": dependencies,
+            },
+            "runDetails": {"builder": {"id": options.builder_id}, "metadata": metadata},
+        },
+        FILENAME,
+    )
+
+
+def _arguments(wishes: Wishes, *, everything: bool) -> dict[str, str]:
+    found = {"target": wishes.target} if wishes.target else {}
+    if everything:
+        given = {n: v for n, v in wishes.build_args.items() if n not in PROXIES}
+        found.update({f"build-arg:{name}": value for name, value in given.items()})
+        found.update({f"label:{name}": value for name, value in wishes.labels.items()})
+    return found
+
+
+def _dependencies(
+    steps: Sequence[Step], made_of: Circumstances
+) -> tuple[list[dict[str, Any]], bool]:
+    """Images and URLs, each once; whether that is all that the build took."""
+    found: dict[str, dict[str, Any]] = {}
+    complete = True
+    for step in steps:
+        op = step.op
+        if isinstance(op, SourceImage):
+            base = made_of.bases.get((op.name, step.platform))
+            uri = image_uri(op.name, step.platform)
+            digest = base.digest if base is not None else None
+            found[uri] = _dependency(uri, digest)
+        elif isinstance(op, Copy):
+            remote = [source for source in op.sources if "://" in source and op.add]
+            for uri in remote:
+                text = made_of.downloads.get(uri)
+                found[uri] = _dependency(uri, Digest(text) if text else None)
+                complete = complete and bool(text)
+            # Files of a directory of this machine have no digest that others could ask for.
+            complete = complete and (op.from_input or len(remote) == len(op.sources))
+    return [found[uri] for uri in sorted(found)], complete
+
+
+def _dependency(uri: str, digest: Digest | None) -> dict[str, Any]:
+    if digest is None:
+        return {"uri": uri}
+    return {"uri": uri, "digest": {digest.algorithm: digest.encoded}}
+
+
+def image_uri(name: str, platform: str) -> str:
+    """The package URL of an image: ``pkg:docker/alpine@3.17?platform=linux%2Famd64``."""
+    reference = Reference.parse(name)
+    version = quote(reference.target, safe="")
+    return f"pkg:docker/{reference.familiar_name()}@{version}?platform={quote(platform, safe='')}"
+
+
+def _hermetic(steps: Sequence[Step], network: str) -> bool:
+    """Whether no step could reach the network."""
+    runs = [step.op.network for step in steps if isinstance(step.op, Run)]
+    return all((network if each == "default" else each) == "none" for each in runs)
+
+
+def _steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    names = {step: f"step{number}" for number, step in enumerate(steps)}
+    return [
+        {
+            "id": names[step],
+            "op": to_plain(step.op),
+            "platform": step.platform,
+            "inputs": [names[needed] for needed in step.inputs],
+        }
+        for step in steps
+    ]
+
+
+def _source(plan: Plan, steps: Sequence[Step], made_of: Circumstances) -> dict[str, Any]:
+    """The Dockerfile, and the line that each step stands for."""
+    data = base64.b64encode(made_of.text.encode(errors="surrogateescape")).decode()
+    lines = {
+        f"step{number}": plan.graph.origins[step.digest].line
+        for number, step in enumerate(steps)
+        if step.digest in plan.graph.origins
+    }
+    return {
+        "infos": [{"filename": made_of.file, "language": "Dockerfile", "data": data}],
+        "lines": lines,
+    }
