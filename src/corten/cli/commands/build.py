@@ -10,6 +10,7 @@ import click
 
 from corten.cli.frame import command as define
 from corten.cli.frame import host, reporting
+from corten.cli.lint_report import check_flags, run_check
 from corten.cli.output_flags import all_outputs, output_flags, report
 from corten.cli.params import ContextFolder, pairs
 
@@ -26,6 +27,7 @@ corten build - < Dockerfile                               without a context
 corten build -o out --target binaries .                   files, no image
 corten build --platform linux/amd64,linux/arm64 --push -t registry.example/app:2 .
 id=$(corten build -q .)
+corten build --check --fix .                              what could be better; nothing is built
 """,
 )
 @click.argument("context", metavar="DIR", type=ContextFolder(path_type=Path))
@@ -82,8 +84,9 @@ id=$(corten build -q .)
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output."
 )
+@check_flags
 @output_flags
-def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **flags: Any) -> None:
+def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **flags: Any) -> int:
     """Build an image from a Dockerfile.
 
     DIR is the context: the files that COPY and ADD may take, without those that its
@@ -110,9 +113,13 @@ def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **fla
             flags["dockerfile"] = flags["dockerfile"] or _INPUT
         if flags["dockerfile"] == _INPUT:
             flags["dockerfile"] = "/dev/stdin"
+        checking, mending = flags.pop("check"), flags.pop("fix")
+        if checking or mending:
+            return run_check(flags, mending)
         options = BuildOptions(**flags)
         outcome = build(host(), options, stack.enter_context(reporting(quiet)))
     report(outcome, quiet=quiet, iidfile=iidfile, metadata_file=metadata_file)
+    return 0
 
 
 def arguments(given: tuple[str, ...]) -> dict[str, str]:

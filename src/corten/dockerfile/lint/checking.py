@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from corten.dockerfile import instructions as kinds
 from corten.dockerfile.instructions import Dockerfile, Instruction
 from corten.dockerfile.lint import casing, commands, comments, stages, values, variables
 from corten.dockerfile.lint.directive import parse_policy
@@ -239,9 +240,24 @@ def check(text: str, dockerfile: Dockerfile, around: Surroundings) -> Report:
 def foreign_images(
     text: str, dockerfile: Dockerfile, around: Surroundings
 ) -> list[tuple[str, Platform]]:
-    """The images that a check may want to know about.  Raises: DockerfileError."""
+    """The images that a check has to know: none where what they hold does not matter.
+
+    Raises: DockerfileError.
+    """
     subject = Subject(text, dockerfile, around)
+    if not any(_depends(one) for stage in subject.needed for one in stage.instructions):
+        return []
     return list({(i, str(p)): (i, p) for _, i, p in subject.foreign()}.values())
+
+
+def _depends(instruction: Instruction) -> bool:
+    """Whether what is said about an instruction depends on the base image."""
+    if isinstance(instruction, kinds.Cmd | kinds.Entrypoint):
+        return instruction.command.shell
+    if isinstance(instruction, kinds.Run):
+        return any("$" in value for mount in instruction.mounts for _, value in mount.options)
+    documents = instruction.node.heredocs
+    return "$" in instruction.text or any("$" in document.content for document in documents)
 
 
 def _each(

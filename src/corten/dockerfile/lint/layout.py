@@ -71,7 +71,7 @@ class Layout:
         return "\n".join(self.source(number) for number in range(line.first, end + 1))
 
     def locate(self, line: LogicalLine, part: str) -> Spot:
-        """The first place of `part` in the logical line, else the line's beginning."""
+        """The first place of `part` in the logical line; else its beginning, of width 0."""
         for wanted in _spellings(part):
             for piece in self.pieces(line):
                 column = piece.text.find(wanted)
@@ -81,7 +81,7 @@ class Layout:
                     return Spot(index + 1, offset - self.starts[index], len(wanted))
         source = self.source(line.first)
         indent = len(source) - len(source.lstrip())
-        return Spot(line.first, indent, max(1, len(source.strip())))
+        return Spot(line.first, indent, 0)
 
 
 def _spellings(part: str) -> tuple[str, ...]:
