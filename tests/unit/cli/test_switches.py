@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from corten.cli.switches import plain_switches
+from corten.cli.switches import OptionalValue, plain_switches
 from support.commands import corten
 
 OPTIONS = [
@@ -51,3 +51,17 @@ def test_another_value_is_an_error() -> None:
     result = corten("build", "--pull=maybe", ".")
     assert result.returncode == 2
     assert result.stderr.splitlines()[0].endswith("'maybe' is neither true nor false")
+
+
+def test_an_option_may_have_a_value_or_none() -> None:
+    options = [
+        OptionalValue(["--provenance"], bare="mode=min"),
+        click.Option(["-o"]),
+    ]
+
+    def plain(*words: str) -> list[str]:
+        return plain_switches(words, options, interspersed=True)
+
+    assert plain("--provenance", ".") == ["--provenance=mode=min", "."]
+    assert plain("--provenance=mode=max", ".") == ["--provenance=mode=max", "."]
+    assert plain("-o", "--provenance") == ["-o", "--provenance"]
