@@ -124,11 +124,8 @@ def _old_form(place: Place) -> list[Edit]:
     if quote is None:
         return []
     closing = [(len(place.text), len(place.text), quote)] if quote else []
-    parts = [(end, begin, f"={quote}"), *closing]
-    edits = place.edits(*parts)
-    if edits:
-        return edits
-    # The white space between them is spread over lines: each line loses its own.
+    edits: list[Edit] = []
+    # The white space between them may be spread over lines: each line loses its own.
     for piece in place.pieces:
         low, high = max(end, piece.at), min(begin, piece.at + len(piece.text))
         if low < high or (low == high == end and piece.at < end):
