@@ -1,0 +1,126 @@
+"""Git repositories on loopback: by ``git daemon``, and by a plain web server (dumb HTTP)."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_DATE = "1700000000 +0000"
+_ENVIRON = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_AUTHOR_DATE": _DATE,
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_COMMITTER_DATE": _DATE,
+}
+
+
+def git(folder: Path, *args: str, text: str = "") -> str:
+    """Run git in `folder` without any configuration; returns what it prints."""
+    done = subprocess.run(
+        ["git", "-c", "init.defaultBranch=main", *args],
+        cwd=folder,
+        env={**_ENVIRON, "HOME": str(folder)},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+class Origin:
+    """A bare repository under `folder` and a work tree to commit from."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.bare = folder / "served" / f"{name}.git"
+        self.work = folder / "work" / name
+        self.work.mkdir(parents=True)
+        self.bare.mkdir(parents=True)
+        git(self.bare, "init", "-q", "--bare")
+        git(self.work, "init", "-q")
+
+    def commit(self, files: dict[str, str], branch: str = "main") -> str:
+        """Write files, commit and push them; returns the commit."""
+        for name, content in files.items():
+            path = self.work / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        git(self.work, "add", "-A")
+        return self.push(branch)
+
+    def push(self, branch: str = "main") -> str:
+        """Commit what is in the index, and push it."""
+        git(self.work, "commit", "-q", "--allow-empty", "-m", "change")
+        git(self.work, "push", "-q", "--force", str(self.bare), f"HEAD:refs/heads/{branch}")
+        git(self.bare, "update-server-info")
+        return git(self.work, "rev-parse", "HEAD")
+
+    def tag(self, name: str, *options: str) -> None:
+        """Tag the last commit, and push the tag."""
+        git(self.work, "tag", *options, name)
+        git(self.work, "push", "-q", "--force", str(self.bare), f"refs/tags/{name}")
+        git(self.bare, "update-server-info")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[str]:
+    """The files of `folder` by HTTP; yields the URL."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def daemon(folder: Path) -> Iterator[str]:
+    """The repositories of `folder` by git's own protocol; yields the URL."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["git", "daemon", "--export-all", "--reuseaddr", f"--base-path={folder}"]
+    process = subprocess.Popen(
+        [*command, "--listen=127.0.0.1", f"--port={port}", str(folder)],
+        env=_ENVIRON,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
