@@ -23,6 +23,7 @@ from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.platforms import all_origins, all_warnings
 from corten.builder.provenance import Circumstances
+from corten.builder.reviewing import review, surroundings
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
 from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, Made, inline_cache
@@ -119,9 +120,12 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
     path = request.dockerfile or request.context / "Dockerfile"
     context = open_context(request.context, path)
     text = _read(path)
-    plans, known = _plans(parse(text, path.name), request, equipment.resolve_base, job)
+    dockerfile = parse(text, path.name)
+    plans, known = _plans(dockerfile, request, equipment.resolve_base, job)
     origins = all_origins(plans)
-    warnings = all_warnings(plans)
+    wishes = _wishes(request, _platforms(request)[0])
+    around = surroundings(wishes, known, context.ignore, last=True)
+    warnings = (*review(text, dockerfile, around), *all_warnings(plans))
     for warning in warnings:
         job.warn(warning)
     shared = NO_CACHES if request.no_cache else equipment.caches.open(job)
@@ -130,7 +134,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         context=context,
         folder=equipment.folder,
         environ=request.environ,
-        build_args=_wishes(request, request.host).build_args,
+        build_args=wishes.build_args,
         network=request.network,
         file=path.name,
         origins=origins,
@@ -212,13 +216,17 @@ def _wishes(request: BuildRequest, platform: Platform) -> Wishes:
     )
 
 
+def _platforms(request: BuildRequest) -> tuple[Platform, ...]:
+    return request.platforms or (request.host,)
+
+
 def _plans(
     dockerfile: Dockerfile, request: BuildRequest, resolve: ResolveBase, job: Job
 ) -> tuple[list[Plan], dict[tuple[str, str], BaseImage]]:
     """A plan for each platform, whose equal steps are one; and the images that they begin with."""
     plans = []
     known: dict[tuple[str, str], BaseImage] = {}
-    for platform in request.platforms or (request.host,):
+    for platform in _platforms(request):
         wishes = _wishes(request, platform)
         _resolve(dockerfile, wishes, request.pull, known, resolve, job)
         plans.append(lower(dockerfile, wishes, known))

@@ -222,8 +222,6 @@ class StageState:
                     found = exposed(text)
                 except Invalid as error:
                     raise self.error(instruction, error.message, word, error.hint) from None
-                if ":" in text:
-                    self.warn(instruction, f"EXPOSE {text} names a host port, which run -p decides")
                 ports += found
         self._set(exposed_ports={**self.container.exposed_ports, **{p: {} for p in ports}})
         self.note(f"EXPOSE [{' '.join(ports)}]")
