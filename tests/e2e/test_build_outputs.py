@@ -116,6 +116,15 @@ def test_a_tar_comes_from_standard_output_alone(context: Path, root: Path, tmp_p
     assert (tmp_path / "id").read_text().startswith("sha256:")
 
 
+def test_files_have_the_time_that_is_asked_for(context: Path, root: Path, tmp_path: Path) -> None:
+    for output in (f"type=local,dest={tmp_path}/out", f"type=tar,dest={tmp_path}/out.tar"):
+        build(root, context, "-o", output, "--sbom", "--build-arg=SOURCE_DATE_EPOCH=12345")
+    names = ("amd64", "amd64/a", "b", "sbom.spdx.json")
+    assert {(tmp_path / "out" / name).stat().st_mtime for name in names} == {12345}
+    with tarfile.open(tmp_path / "out.tar") as tar:
+        assert {member.name: member.mtime for member in tar} == dict.fromkeys(names, 12345)
+
+
 def test_skopeo_reads_archives_and_layouts(context: Path, root: Path, tmp_path: Path) -> None:
     metadata = tmp_path / "metadata.json"
     build(

@@ -164,6 +164,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
                 inline = equipment.caches.inline and not request.squash
                 notes = inline_cache(made, config.diff_ids) if inline else {}
                 image = store_image(config, stacks, notes)
+                image = msgspec.structs.replace(image, epoch=plan.epoch)
                 if request.attest.any:
                     made_of = Circumstances(
                         file=path.name,

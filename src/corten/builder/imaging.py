@@ -24,11 +24,15 @@ _COMMENT = "corten"
 
 
 class BuiltImage(msgspec.Struct, frozen=True):
-    """The image of one platform: its manifest, configuration, and what attests how it was made."""
+    """The image of one platform: its manifest, configuration, and what attests how it was made.
+
+    ``epoch`` is SOURCE_DATE_EPOCH in Unix seconds, or None.
+    """
 
     descriptor: Descriptor
     config: ImageConfig
     attestations: tuple[Attestation, ...] = ()
+    epoch: int | None = None
 
     @property
     def id(self) -> Digest:

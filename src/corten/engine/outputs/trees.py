@@ -23,6 +23,7 @@ from corten.oci.platform import Platform
 
 Write = Callable[[bytes], object]
 _FILE_MODE = 0o644
+_SECOND = 1_000_000_000
 
 
 def write_folder(
@@ -44,10 +45,10 @@ def write_folder(
                         _once(seen, member.entry.name)
                     target.put(member, below)
                     job.advance(member.entry.size)
-            for name, data in _documents(image):
+            for document, data in _documents(image):
                 if not split:
-                    _once(seen, name)
-                target.put(Member(_file(name, data)), below, data)
+                    _once(seen, document.name)
+                target.put(Member(document), below, data)
         if target.left_out:
             job.warn(f"devices that only root can make were left out: {target.left_out[0]}, …")
 
@@ -75,8 +76,8 @@ def write_tar(
                     _once(seen, entry.name)
                 tar.add(_moved(entry, lead) if lead else entry, fd)
                 job.advance(entry.size)
-        for name, data in _documents(image):
-            tar.add(_file(lead + name, data), data)
+        for document, data in _documents(image):
+            tar.add(_moved(document, lead), data)
     tar.finish()
 
 
@@ -89,7 +90,17 @@ def _moved(entry: Entry, lead: bytes) -> Entry:
 def _members(host: Host, image: BuiltImage) -> Iterator[Iterator[Member]]:
     stacks = Stacks(host.store, lambda: host.snapshotter, host.root / "cache")
     with stacks.view(image.config.diff_ids, "the image") as tree:
-        yield Members(tree).below()
+        yield _timed(Members(tree).below(), image.epoch)
+
+
+def _timed(members: Iterator[Member], epoch: int | None) -> Iterator[Member]:
+    """With SOURCE_DATE_EPOCH all files have that time.  Spec: BuildKit, docs/build-repro.md."""
+    for member in members:
+        if epoch is None:
+            yield member
+        else:
+            entry = msgspec.structs.replace(member.entry, mtime_ns=epoch * _SECOND)
+            yield member._replace(entry=entry)
 
 
 def _below(image: BuiltImage, target: Folder, *, split: bool) -> bytes:
@@ -105,14 +116,13 @@ def _directory_name(platform: Platform) -> bytes:
     return str(platform).replace("/", "_").encode()
 
 
-def _documents(image: BuiltImage) -> Iterator[tuple[bytes, bytes]]:
+def _documents(image: BuiltImage) -> Iterator[tuple[Entry, bytes]]:
     """The attestations as files."""
     for each in image.attestations:
-        yield each.filename.encode(), canonical_json(statement(each, image.descriptor))
-
-
-def _file(name: bytes, data: bytes) -> Entry:
-    return Entry(name, "file", _FILE_MODE, size=len(data))
+        data = canonical_json(statement(each, image.descriptor))
+        time = (image.epoch or 0) * _SECOND
+        name = each.filename.encode()
+        yield Entry(name, "file", _FILE_MODE, size=len(data), mtime_ns=time), data
 
 
 def _once(seen: set[bytes], name: bytes) -> None:
