@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.builder.tree import Tree, open_tree
@@ -137,6 +137,14 @@ class Stacks:
                 yield tree
         finally:
             self.snapshotter.remove(key)
+
+    def scratch(self) -> BinaryIO:
+        """A nameless file for what does not belong into memory."""
+        import tempfile
+
+        folder = self._folder / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder)
 
     def new_layer(self) -> NewLayer:
         """A layer to be written into the store."""

@@ -15,10 +15,10 @@ from corten.oci.reference import Reference
 Kind = Literal["image", "oci", "docker", "local", "tar"]
 STDOUT = "-"
 _OPTIONS: Mapping[str, Sequence[str]] = {
-    "image": ("name", "push", "registry.insecure"),
-    "registry": ("name", "registry.insecure"),
-    "oci": ("dest", "name", "tar"),
-    "docker": ("dest", "name"),
+    "image": ("name", "push", "registry.insecure", "rewrite-timestamp"),
+    "registry": ("name", "registry.insecure", "rewrite-timestamp"),
+    "oci": ("dest", "name", "tar", "rewrite-timestamp"),
+    "docker": ("dest", "name", "rewrite-timestamp"),
     "local": ("dest", "platform-split"),
     "tar": ("dest", "platform-split"),
 }
@@ -32,7 +32,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
     ``dest`` is a file, a directory, or ``-`` for standard output; ``names`` are full ones.
     ``layout``: a directory instead of a tar.  ``split``: a directory for each platform;
-    None: if there are several.
+    None: if there are several.  ``rewrite_times``: no file is newer than SOURCE_DATE_EPOCH
+    (of all outputs together, since they are of one image).
     """
 
     type: Kind
@@ -42,6 +43,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     layout: bool = False
     split: bool | None = None
     insecure: bool = False
+    rewrite_times: bool = False
 
     @property
     def keeps(self) -> bool:
@@ -85,6 +87,7 @@ def parse_output(text: str) -> Output:
         layout=layout,
         split=_flag(options, "platform-split", True) if "platform-split" in options else None,
         insecure=_flag(options, "registry.insecure", False),
+        rewrite_times=_flag(options, "rewrite-timestamp", False),
     )
 
 
