@@ -23,6 +23,7 @@ from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.platforms import all_origins, all_warnings
 from corten.builder.provenance import Circumstances
+from corten.builder.retiming import retimed
 from corten.builder.reviewing import review, surroundings
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
@@ -33,9 +34,10 @@ from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
 from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
-from corten.errors import CortenError, NotFound
+from corten.errors import CortenError, Invalid, NotFound
 from corten.events.job import Job
 from corten.oci.digest import Digest
+from corten.oci.image_config import ImageConfig
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -58,8 +60,9 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``dockerfile`` None means ``Dockerfile`` in the context.  ``tags`` are full
     names.  ``platforms`` is what the image is for (several: an index; none: as the
-    host), ``host`` what it is built on.  ``squash`` makes one layer of what is added.  Unless ``kept`` the store gets no image: who
-    holds a lease has it until that ends.
+    host), ``host`` what it is built on.  ``squash`` makes one layer of what is added,
+    ``rewrite_times`` lets no file in it be newer than SOURCE_DATE_EPOCH.  Unless ``kept`` the
+    store gets no image: who holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
     SOURCE_DATE_EPOCH are taken from it.
     """
@@ -76,6 +79,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[Platform, ...] = ()
     kept: bool = True
     squash: bool = False
+    rewrite_times: bool = False
     attest: Attest = Attest()
     network: str = "host"
     threads: int = 4
@@ -150,18 +154,16 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
             results = _solve(solver, plans, origins, job)
         finally:
             worker.finish()
-        configs = [image_config(plan, results) for plan in plans]
-        if request.squash:
-            configs = [
-                squashed(config, plan.base.config if plan.base else None, stacks, cache)
-                for plan, config in zip(plans, configs, strict=True)
-            ]
+        configs = [
+            _finished(image_config(plan, results), plan, request, stacks, cache) for plan in plans
+        ]
         names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
         own = [_made(plan, worker) for plan in plans]
         with job.step("image", names or "without a name") as step:
             images = []
             for plan, config, made in zip(plans, configs, own, strict=True):
-                inline = equipment.caches.inline and not request.squash
+                # What was made anew of the steps' layers is none of theirs.
+                inline = equipment.caches.inline and not (request.squash or request.rewrite_times)
                 notes = inline_cache(made, config.diff_ids) if inline else {}
                 image = store_image(config, stacks, notes)
                 image = msgspec.structs.replace(image, epoch=plan.epoch)
@@ -185,6 +187,22 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         every = list(dict.fromkeys(each for made in own for each in made))
         equipment.caches.send(list(worker.made.values()), every, stacks, job)
     return msgspec.structs.replace(result, warnings=warnings)
+
+
+def _finished(
+    config: ImageConfig, plan: Plan, request: BuildRequest, stacks: Stacks, cache: BuildCache
+) -> ImageConfig:
+    """The image with its own layers squashed or given other times, as was asked for."""
+    base = plan.base.config if plan.base else None
+    if request.squash:
+        config = squashed(config, base, stacks, cache)
+    if not request.rewrite_times:
+        return config
+    if plan.epoch is None:
+        raise Invalid(
+            "rewrite-timestamp needs a time", hint="--build-arg SOURCE_DATE_EPOCH=SECONDS"
+        )
+    return retimed(config, base, plan.epoch, stacks, cache)
 
 
 def _made(plan: Plan, worker: ImageWorker) -> list[Made]:

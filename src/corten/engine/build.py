@@ -114,6 +114,7 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
         tags=tuple(named),
         kept=kept,
         squash=options.squash,
+        rewrite_times=any(each.rewrite_times for each in outputs),
         attest=Attest(
             provenance=parse_provenance(options.provenance),
             sbom=options.sbom,
