@@ -126,10 +126,15 @@ class Workshop:
         """Build the context; `wishes` are fields of BuildRequest."""
         if dockerfile is not None:
             self.write({"Dockerfile": dockerfile})
-        log = self.log = Log()
-        result = build(self.request(**wishes), self.equipment(), log.job())
+        result = self.run(**wishes)
+        log = self.log
         manifest, config = self.read(result.descriptor)
         return Built(result, config, manifest, log)
+
+    def run(self, **wishes: Any) -> BuildResult:
+        """Build the context, whatever comes of it: an index, too."""
+        self.log = Log()
+        return build(self.request(**wishes), self.equipment(), self.log.job())
 
     @contextmanager
     def tree(self, built: Built) -> Iterator[Path]:
