@@ -130,7 +130,7 @@ class FileIngest:
                 if self._writeback is None:
                     leave_to_kernel(self._fd)
                 else:
-                    os.fsync(self._fd)
+                    self._writeback.finish()
                 self._publish(self._file, found.digest)
             except OSError as error:
                 raise storage_error(error, f"store {found.digest}") from error

@@ -1,26 +1,27 @@
-"""Writing a growing file to disk while it grows, so that the fsync at its end finds little to do."""
+"""Bringing a growing file to disk while it grows, so that the wait at its end is short."""
 
 from __future__ import annotations
 
+import os
 import threading
 
 STEP = 16 * 1024 * 1024
-"""Bytes that are handed to the disk at a time."""
-_WRITE = 2  # SYNC_FILE_RANGE_WRITE: begin, and do not wait for the end
+"""After so many more bytes the disk is asked again."""
 
 
 class EarlyWriteback:
     """For the file `fd`, which must stay open until :meth:`close` has returned.
 
-    A hint alone: it makes nothing durable, and where the kernel has no such call
-    (sync_file_range(2)) nothing happens.  Costs a short thread every 16 MiB, since
-    handing pages to the disk takes time that the writer has better use for.
+    Costs a short thread every `STEP` bytes, which waits so that the writer need not.  Each waits
+    for the disk itself (fdatasync(2)): what is only handed over (sync_file_range(2)) may lie in
+    another cache below, as that of a loop device, and is waited for at the end.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._begun = 0
         self._thread: threading.Thread | None = None
+        self._failure: OSError | None = None
 
     def reached(self, offset: int) -> None:
         """All bytes before `offset` are written to the file."""
@@ -28,11 +29,19 @@ class EarlyWriteback:
             return
         if self._thread is not None and self._thread.is_alive():
             return  # the disk is slower: the next time takes more at once
-        begin, self._begun = self._begun, offset
-        self._thread = threading.Thread(
-            target=_begin, args=(self._fd, begin, offset - begin), name="corten-writeback"
-        )
+        self._begun = offset
+        self._thread = threading.Thread(target=self._wait, name="corten-writeback")
         self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until all of the file is on disk.
+
+        Raises: OSError: it does not get there, now or earlier (the kernel says so only once).
+        """
+        self.close()
+        if self._failure is not None:
+            raise self._failure
+        os.fsync(self._fd)
 
     def close(self) -> None:
         """Wait until nothing uses the descriptor any more."""
@@ -40,10 +49,8 @@ class EarlyWriteback:
             self._thread.join()
             self._thread = None
 
-
-def _begin(fd: int, offset: int, size: int) -> None:
-    import ctypes  # not needed by commands that write little
-
-    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
-    if call is not None:
-        call(fd, ctypes.c_int64(offset), ctypes.c_int64(size), _WRITE)
+    def _wait(self) -> None:
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            self._failure = error

@@ -1,10 +1,12 @@
-"""Early writeback: a hint that changes no byte and leaves no thread."""
+"""Early writeback changes no byte, leaves no thread, and forgets no error."""
 
 from __future__ import annotations
 
 import os
 import threading
 from pathlib import Path
+
+import pytest
 
 from corten.system.writeback import STEP, EarlyWriteback
 
@@ -33,14 +35,27 @@ def test_nothing_begins_for_a_small_file(tmp_path: Path) -> None:
         writeback.close()
 
 
-def test_what_the_kernel_refuses_is_no_error(tmp_path: Path) -> None:
+def test_an_error_that_the_kernel_tells_once_is_raised_at_the_end(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     try:
         writeback = EarlyWriteback(writing)
-        writeback.reached(STEP)
+        writeback.reached(STEP)  # a pipe cannot be flushed
         writeback.close()
         writeback.close()
         assert threads() == []
+        with (tmp_path / "file").open("wb") as file:
+            os.dup2(file.fileno(), writing)
+            with pytest.raises(OSError, match="Invalid argument"):
+                writeback.finish()
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_the_end_waits_for_all(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        writeback = EarlyWriteback(file.fileno())
+        file.write(bytes(STEP))
+        writeback.reached(STEP)
+        writeback.finish()
+        assert threads() == []
