@@ -99,6 +99,17 @@ def test_socket_families_are_compared(program: bytes) -> None:
     assert answer(program, call, 16, 3, 9) == ERRNO | 22
 
 
+@pytest.mark.parametrize("beyond", [1 << 32, 0xFFFFFFFF << 32])
+def test_what_the_kernel_does_not_see_of_a_family_changes_nothing(
+    program: bytes, beyond: int
+) -> None:
+    # It takes an int: with higher bits set, 40 is above 40 and AF_VSOCK all the same.
+    call = number("socket")
+    assert answer(program, call, beyond | 40) == ERRNO | 38
+    assert answer(program, call, beyond | 2) == ALLOW
+    assert answer(program, call, beyond | 16, 3, 9) == ERRNO | 22
+
+
 def test_32_bit_programs_and_x32_are_confined_too(program: bytes) -> None:
     assert answer(program, 3, architecture=I386) == ALLOW  # read
     assert answer(program, 21, architecture=I386) == ERRNO | 1  # mount

@@ -145,24 +145,30 @@ def test_personality_cannot_turn_randomisation_off(profile: dict[str, Any]) -> N
     assert not any(rule["args"][0]["value"] & 0x0040000 for rule in found[:4])
 
 
+def _holds(condition: dict[str, Any], values: dict[int, int]) -> bool:
+    value, wanted = values[condition["index"]], condition["value"]
+    match condition["op"]:
+        case "SCMP_CMP_EQ":
+            return bool(value == wanted)
+        case "SCMP_CMP_NE":
+            return bool(value != wanted)
+        case "SCMP_CMP_MASKED_EQ":
+            return bool(value & wanted == condition["valueTwo"])
+    raise AssertionError(condition["op"])
+
+
 def _socket(profile: dict[str, Any], family: int, protocol: int) -> str:
     """What a filter of these rules answers: the rule whose conditions all hold."""
-    compare = {
-        "SCMP_CMP_EQ": lambda a, b: a == b,
-        "SCMP_CMP_NE": lambda a, b: a != b,
-        "SCMP_CMP_LT": lambda a, b: a < b,
-        "SCMP_CMP_GT": lambda a, b: a > b,
-    }
     values = {0: family, 2: protocol}
     for rule in rules(profile, "socket"):
-        if all(compare[a["op"]](values[a["index"]], a["value"]) for a in rule["args"]):
+        if all(_holds(condition, values) for condition in rule["args"]):
             return str(rule["action"])
     return str(profile["defaultAction"])
 
 
-@pytest.mark.parametrize("family", [1, 2, 10, 17, 31, 38, 41])
-def test_ordinary_sockets_are_allowed(profile: dict[str, Any], family: int) -> None:
-    assert _socket(profile, family, 0) == ALLOW
+def test_sockets_of_all_families_but_one_are_allowed(profile: dict[str, Any]) -> None:
+    allowed = {family for family in range(200) if _socket(profile, family, 0) == ALLOW}
+    assert allowed == set(range(64)) - {40}
 
 
 def test_sockets_to_the_hypervisor_and_of_the_audit_are_not(profile: dict[str, Any]) -> None:
