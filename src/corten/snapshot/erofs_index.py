@@ -11,7 +11,7 @@ from corten.archive.entry import show
 from corten.errors import Unsupported
 from corten.snapshot.erofs_layout import (
     DEVICE_ADDRESS,
-    FILE,
+    DIRECTORY,
     FORMATS,
     INODE,
     LAST_ADDRESS,
@@ -59,14 +59,18 @@ def _directory(parts: Parts, node: Node, parent: int, queue: list[tuple[Node, in
         if number:
             child.nlink += 1
             parts.set_links(number, child.nlink)
-        elif kind == FILE and not entry.xattrs:
+        elif kind <= DIRECTORY and not entry.xattrs and not child.opaque and not child.hiding:
             # As `_place` does it, without the calls: most of what layers hold is this.
             child.nid = number = (len(inodes) + META) >> 5
             child.nlink = 1
-            size = entry.size
-            address = DEVICE_ADDRESS + (child.offset >> 9) if size else none
-            if address + (size >> 9) > LAST_ADDRESS and size:
-                raise _too_far(child)
+            size, address = 0, none
+            if kind == DIRECTORY:
+                nlink += 1
+                queue.append((child, nid))
+            elif size := entry.size:
+                address = DEVICE_ADDRESS + (child.offset >> 9)
+                if address + (size >> 9) > LAST_ADDRESS:
+                    raise _too_far(child)
             seconds, fraction = divmod(entry.mtime_ns, 1_000_000_000)
             parts.count += 1
             inodes += pack(
@@ -85,7 +89,7 @@ def _directory(parts: Parts, node: Node, parent: int, queue: list[tuple[Node, in
             )
         else:
             child.nid = number = _place(parts, child)
-            if kind == 2:
+            if kind == DIRECTORY:
                 nlink += 1
                 queue.append((child, nid))
         entries.append((name, number, kind))

@@ -53,6 +53,8 @@ XATTR = struct.Struct("<BBH")
 XATTR_PREFIXES = (("user.", 1), ("trusted.", 4), ("security.", 6))
 _ACLS = {"system.posix_acl_access": 2, "system.posix_acl_default": 3}
 
+_FEW = BLOCK // 13
+
 Dirent = tuple[bytes, int, int]
 """A name in a directory: its bytes, the inode's number, the type."""
 
@@ -122,24 +124,19 @@ class Parts:
         """
         entries.sort()
         start = self.block_count
-        pack = DIRENT.pack
         at, end, size = 0, len(entries), 0
+        if end <= _FEW and len(block := _dirents(entries)) <= BLOCK:
+            self.blocks.append(block.ljust(BLOCK, b"\0"))
+            self.block_count += 1
+            return start, len(block)
         while at < end:
             first, room = at, BLOCK
             while at < end and (need := 12 + len(entries[at][0])) <= room:
                 room -= need
                 at += 1
-            offset = 12 * (at - first)
-            heads, names = [], []
-            for name, nid, kind in entries[first:at]:
-                heads.append(pack(nid, offset, kind))
-                names.append(name)
-                offset += len(name)
-            size += BLOCK if at < end else offset
-            heads += names
-            if room:
-                heads.append(bytes(room))
-            self.blocks.append(b"".join(heads))
+            block = _dirents(entries[first:at])
+            size += BLOCK if at < end else len(block)
+            self.blocks.append(block.ljust(BLOCK, b"\0"))
             self.block_count += 1
         return start, size
 
@@ -170,6 +167,18 @@ class Parts:
         self.blocks.append(data)
         self.blocks.append(bytes(-len(data) % BLOCK))
         self.block_count += (len(data) + BLOCK - 1) // BLOCK
+
+
+def _dirents(entries: list[Dirent]) -> bytes:
+    """A directory's block without what fills it up."""
+    pack = DIRENT.pack
+    offset = 12 * len(entries)
+    pieces = []
+    for name, nid, kind in entries:
+        pieces.append(pack(nid, offset, kind))
+        offset += len(name)
+    pieces += [entry[0] for entry in entries]
+    return b"".join(pieces)
 
 
 def superblock(root: int, inodes: int, blocks: int, devices: Sequence[Device]) -> bytes:

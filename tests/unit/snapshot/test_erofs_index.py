@@ -64,6 +64,15 @@ def test_metadata_is_kept() -> None:
     }
 
 
+@pytest.mark.parametrize(("last", "size"), [(32, 511), (33, 512), (34, 512 + 12 + 34)])
+def test_names_fill_a_block_to_its_last_byte_and_no_further(last: int, size: int) -> None:
+    # With 12 bytes for each: 27 for "." and "..", 440 for twenty names, and one more name.
+    names = {b"d/%010d" % number for number in range(20)} | {b"d/" + b"z" * last}
+    found = image_of(pack(*(file(name, b"1") for name in names))).walk()
+    assert names < found.keys()
+    assert found[b"d"].size == size
+
+
 def test_link_counts_are_those_of_the_tree() -> None:
     data = pack(
         file(b"a", b"1"),
