@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from types import TracebackType
 from typing import Self
 
+from corten.archive.handing import BoundedQueue
 from corten.oci.digest import Digest, new_hasher
 
 _DEPTH = 4
@@ -27,7 +27,7 @@ class ThreadedHasher:
     def __init__(self, algorithm: str = "sha256") -> None:
         self.algorithm = algorithm
         self._hasher = new_hasher(algorithm)
-        self._queue: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
+        self._queue: BoundedQueue[bytes | None] = BoundedQueue(_DEPTH)
         self._small: list[bytes] = []
         self._gathered = 0
         self._thread: threading.Thread | None = None

@@ -8,7 +8,6 @@ third.  So a pull is over when the last byte has arrived.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -17,6 +16,7 @@ from typing import NoReturn, Protocol, Self
 
 from corten.archive.compression import MAGIC, Inflater, detect, inflater
 from corten.archive.expansion import TooLarge
+from corten.archive.handing import BoundedQueue
 from corten.config.limits import LAYER_LIMIT
 from corten.content.protocols import PIECE, Buffer, Claims, Ingest, Locates, Sink, Source
 from corten.errors import Corrupt, CortenError, Invalid, NotFound, Unsupported
@@ -371,7 +371,7 @@ class _Taker:
     """
 
     def __init__(self, name: str, take: Callable[[bytes], object]) -> None:
-        self.pieces: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
+        self.pieces: BoundedQueue[bytes | None] = BoundedQueue(_DEPTH)
         self.failure: BaseException | None = None
         self._take = take
         self._thread: threading.Thread | None = threading.Thread(
