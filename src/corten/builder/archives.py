@@ -161,10 +161,10 @@ class _Unpacking:
             **changes,
         )
         if entry.kind != "file":
-            self.layer.put(placed)
+            self.layer.put(placed, replace=True)
         elif entry.sparse is None:
             os.lseek(fd, offset, os.SEEK_SET)
-            self.layer.put(placed, fd if entry.size else b"")
+            self.layer.put(placed, fd if entry.size else b"", replace=True)
         else:
             try:
                 self.expansion.give(entry.size)  # a layer has no holes: they are written out
@@ -172,7 +172,7 @@ class _Unpacking:
                 raise TooLarge(f"{show(entry.name)}: {error.message}", hint=error.hint) from error
             with self.room.new_file() as whole:
                 _fill(whole.fileno(), fd, offset, entry)
-                self.layer.put(placed, whole.fileno() if entry.size else b"")
+                self.layer.put(placed, whole.fileno() if entry.size else b"", replace=True)
 
 
 def _fill(out: int, fd: int, offset: int, entry: Entry) -> None:

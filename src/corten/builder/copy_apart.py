@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,8 +30,9 @@ from corten.builder.copy_process import (
     send,
 )
 from corten.builder.copying import Copied, Sources, write_layer
-from corten.builder.graph import Copy
+from corten.builder.graph import Copy, is_remote
 from corten.builder.hashes import Hashes
+from corten.builder.selecting import choose
 from corten.builder.tree import Tree
 from corten.builder.walk import count_names
 from corten.errors import CortenError, Unavailable
@@ -71,13 +71,13 @@ def copy_layer(
 
 def _is_large(op: Copy, tree: Tree, many: int) -> bool:
     """Whether there is enough to copy, and nothing else to do than that, and cores for it."""
-    if len(os.sched_getaffinity(0)) < 2 or any("://" in source for source in op.sources):
+    if len(os.sched_getaffinity(0)) < 2 or any(is_remote(source) for source in op.sources):
         return False
     left = many
-    for found in [each for source in op.sources for each in tree.find(source)]:
-        if stat.S_ISDIR(found.state.st_mode):
-            left -= count_names(tree, found.path, left)
-        elif op.add:
+    for each in [each for source in op.sources for each in choose(op, tree, source)]:
+        if each.is_directory:
+            left -= count_names(tree, each.found.path, left, each.leaves_out)
+        elif op.unpacks:
             return False  # it may be an archive
     return left <= 0
 

@@ -6,37 +6,38 @@ Spec: Dockerfile reference, "COPY" and "ADD", sections "Source" and "Destination
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from corten.archive.entry import Entry, Kind
-from corten.builder.graph import Copy
-from corten.builder.hashes import Hashes, hash_file
+from corten.archive.entry import Entry
+from corten.builder.graph import Copy, Inline, is_remote
+from corten.builder.hashes import Hashes
 from corten.builder.items import ItemCopier, Manner
 from corten.builder.layers import LayerWriter, Owner, find_owner
+from corten.builder.modes import parse_mode
 from corten.builder.notes import Notes
-from corten.builder.tree import Found, Tree
-from corten.builder.walk import Item, single, walk
-from corten.config.limits import layer_limit
-from corten.errors import Conflict, Invalid, NotFound
+from corten.builder.selecting import Chosen, choose
+from corten.builder.tree import Tree
+from corten.builder.walk import single, walk
+from corten.errors import Invalid
 from corten.events.job import Job
 
 if TYPE_CHECKING:
-    from corten.builder.archives import NewFile
-    from corten.builder.cache import BuildCache
+    from corten.builder.adding import Adder
+    from corten.builder.downloads import Means
 
 _SECOND = 1_000_000_000
 
 
-class Means(NamedTuple):
-    """What ADD of URLs and archives works with: what is known of URLs, and temporary files."""
+class Aim(NamedTuple):
+    """Where a copy goes: into the directory ``base``, or to that very path.  No links lead there."""
 
-    cache: BuildCache
-    new_file: NewFile
-    environ: Mapping[str, str]
+    base: str
+    into: bool
+
+    def place(self, name: str) -> str:
+        """Where something called `name` comes to."""
+        return f"{self.base}/{name}".lstrip("/") if self.into else self.base
 
 
 class Sources(NamedTuple):
@@ -79,11 +80,23 @@ def write_layer(
     Raises: NotFound: a source is not there; Invalid: it cannot be copied to where it
     should; Conflict: a file changed while it was read; Denied: it may not be read.
     """
-    layer = LayerWriter(write, below, find_owner(op.chown, below), op.time)
+    layer = LayerWriter(write, below, _owner(op, below), op.time)
     copying = _Copying(op, sources, job)
     copying.sources(layer)
     layer.finish()
     return Copied(copying.digest(), layer.newest, layer.count)
+
+
+def _owner(op: Copy, below: Tree | None) -> Owner:
+    try:
+        return find_owner(op.chown, below)
+    except Invalid as error:
+        if op.link and below is None:
+            raise Invalid(
+                f"cannot look up {op.chown!r}: with --link nothing of the image below is read",
+                hint="give numbers, or leave --link out",
+            ) from None
+        raise error
 
 
 class _Copying:
@@ -95,142 +108,80 @@ class _Copying:
         self.job = job
         self.notes = Notes()
         self.items = ItemCopier(Manner(op, sources.keep_owner, sources.hashes), self.notes, job)
-        self.mode = int(op.chmod, 8) if op.chmod else None
-        self.base = ""
-        self.into = False
+        self.adding: Adder | None = None
+        self.aim = Aim("", False)
 
     def digest(self) -> str:
         self.items.settle()
         return self.notes.hexdigest()
 
     def sources(self, layer: LayerWriter | None) -> None:
-        op = self.op
-        chosen = [(source, self.find(source)) for source in op.sources]
-        files = [found for _, matches in chosen for found in matches]
-        several = len(files) + len(op.inline) > 1
-        if layer is not None:
-            self.aim(layer, files, several)
+        op, tree = self.op, self.given.tree
+        chosen = [(s, [] if is_remote(s) else choose(op, tree, s)) for s in op.sources]
+        files = [each for _, matches in chosen for each in matches]
+        remote = sum(is_remote(source) for source in op.sources)
+        number = len(files) + len(op.inline) + remote
+        if layer is not None and number:
+            self.aim = self.aimed(layer, files, number > 1)
+        elif layer is not None:
+            self.job.warn(f"nothing is copied to {op.destination}: no file matches")
         for inline in op.inline:
-            self.inline(layer, inline.name, inline.content.encode())
-        for number, (source, matches) in enumerate(chosen):
-            self.notes.add("source", number)
-            if "://" in source:
-                self.url(layer, source)
-            for found in matches:
-                self.found(layer, found)
-        if layer is not None and op.destination.endswith("/"):
-            layer.directory(self.base)
+            self.inline(layer, inline)
+        for place, (source, matches) in enumerate(chosen):
+            self.notes.add("source", place)
+            if is_remote(source):
+                self.adder().url(layer, source, self.aim)
+            for each in matches:
+                self.chosen(layer, each)
+        if layer is not None and number and op.destination.endswith("/"):
+            layer.directory(self.aim.base)
 
-    def find(self, source: str) -> list[Found]:
-        if "://" in source:
-            return []
-        tree = self.given.tree
-        found = tree.find(source)
-        if not found:
-            shown = source.lstrip("/")
-            real = tree.resolve(source)
-            hint = "the ignore file leaves it out" if tree.left_out(real) else ""
-            raise NotFound(f"{shown} is not in {tree.label}", hint=hint)
-        return found
-
-    def aim(self, layer: LayerWriter, files: list[Found], several: bool) -> None:
+    def aimed(self, layer: LayerWriter, files: list[Chosen], several: bool) -> Aim:
         """Decide whether the destination is a directory to copy into, and where it really is."""
         wanted = self.op.destination
-        self.base = layer.resolve(wanted)
-        there = layer.below(self.base)
-        directories = any(stat.S_ISDIR(found.state.st_mode) for found in files)
-        self.into = wanted.endswith("/") or directories or there == "directory"
-        if several and not self.into:
+        base = layer.resolve(wanted)
+        there = layer.below(base)
+        directories = any(each.is_directory for each in files)
+        into = wanted.endswith("/") or directories or there == "directory"
+        if several and not into:
             raise Invalid(
                 f"several files cannot be copied to {wanted}, which is not a directory",
                 hint=f"write the destination as {wanted}/",
             )
-        if self.into and there == "other":
+        if into and there == "other":
             raise Invalid(f"the destination {wanted} is not a directory in the image")
+        return Aim(base, into)
 
-    def place(self, name: str) -> str:
-        return f"{self.base}/{name}".lstrip("/") if self.into else self.base
-
-    def inline(self, layer: LayerWriter | None, name: str, content: bytes) -> None:
+    def inline(self, layer: LayerWriter | None, inline: Inline) -> None:
         # The content is part of the definition; there is nothing to note.
-        if layer is not None:
-            mode = 0o644 if self.mode is None else self.mode
-            entry = self.entry(self.place(name), "file", mode, layer.owner, layer.time)
-            layer.put(_sized(entry, len(content)), content)
-
-    def url(self, layer: LayerWriter | None, url: str) -> None:
-        from corten.builder import downloads
-
-        means = self.means()
-        arguments = (url, means.cache, means.new_file, means.environ, self.job)
-        fetched = downloads.look(*arguments) if layer is None else downloads.fetch(*arguments)
-        self.notes.add("url", url, fetched.digest)
-        if fetched.file is None:
+        if layer is None:
             return
-        with fetched.file as file:
-            if layer is None:
-                return
-            place = self.place(downloads.url_name(url)) if self.into else self.base
-            mode = 0o600 if self.mode is None else self.mode
-            entry = self.entry(place, "file", mode, layer.owner, fetched.modified)
-            size = os.fstat(file.fileno()).st_size
-            layer.put(_sized(entry, size), file.fileno() if size else b"")
+        content = inline.content.encode()
+        mode = parse_mode(self.op.chmod)(0o644, False) if self.op.chmod else 0o644
+        name = os.fsencode(self.aim.place(inline.name))
+        entry = Entry(name, "file", mode, *layer.owner, len(content), layer.time * _SECOND)
+        layer.put(entry, content)
 
-    def means(self) -> Means:
-        if self.given.means is None:
-            # It was made for directories alone, and one of them is a file by now.
-            raise Conflict(
-                "a directory that ADD names changed while it was read", hint="build again"
-            )
-        return self.given.means
+    def adder(self) -> Adder:
+        if self.adding is None:
+            from corten.builder.adding import Adder
 
-    def entry(self, path: str, kind: Kind, mode: int, owner: Owner, seconds: int) -> Entry:
-        return Entry(
-            name=os.fsencode(path),
-            kind=kind,
-            mode=mode,
-            uid=owner.uid,
-            gid=owner.gid,
-            mtime_ns=seconds * _SECOND,
-        )
+            self.adding = Adder(self.op, self.given.means, self.notes, self.job)
+        return self.adding
 
-    def found(self, layer: LayerWriter | None, found: Found) -> None:
-        tree = self.given.tree
-        if stat.S_ISDIR(found.state.st_mode):
+    def chosen(self, layer: LayerWriter | None, chosen: Chosen) -> None:
+        tree, found = self.given.tree, chosen.found
+        if chosen.is_directory:
             self.notes.add("directory")
-            self.items.tree(layer, walk(tree, found.path), self.base)
+            self.items.tree(layer, walk(tree, found.path, chosen.leaves_out), self.aim.base)
             return
         for item in single(tree, found):
-            if self.op.add and not self.op.from_input and self.archive(layer, item):
+            # Without a layer: whether it is an archive follows from its content, which is
+            # noted like any file's.
+            if (
+                layer is not None
+                and self.op.unpacks
+                and self.adder().archive(layer, item, self.aim)
+            ):
                 continue
-            self.items.item(layer, item, self.place(found.name))
-
-    def archive(self, layer: LayerWriter | None, item: Item) -> bool:
-        """Unpack the item if it is an archive."""
-        if not stat.S_ISREG(item.state.st_mode):
-            return False
-        if layer is None:
-            # Whether it is one follows from its content, which is noted like any file's.
-            return False
-        from corten.builder.archives import Room, is_archive, unpack
-
-        fd = item.open()
-        try:
-            if not is_archive(fd):
-                return False
-            if layer.below(self.base) == "other":
-                raise Invalid(f"cannot unpack {item.source}: {self.op.destination} is a file")
-            self.notes.add("file", item.path, item.state.st_mode & 0o7777, hash_file(fd))
-            layer.directory(self.base)
-            owner = layer.owner if self.op.chown else None
-            means = self.means()
-            room = Room(means.new_file, layer_limit(means.environ))
-            unpack(fd, self.base, layer, owner, room, self.job)
-            layer.newest = max(layer.newest, int(item.state.st_mtime))
-            return True
-        finally:
-            os.close(fd)
-
-
-def _sized(entry: Entry, size: int) -> Entry:
-    return msgspec.structs.replace(entry, size=size)
+            self.items.item(layer, item, self.aim.place(found.name))

@@ -14,14 +14,33 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from corten.archive.compression import PIECE
+from corten.archive.expansion import TooLarge
 from corten.builder.archives import NewFile
 from corten.builder.cache import BuildCache, Download
-from corten.errors import CortenError, Denied, Invalid, NotFound, Unavailable
+from corten.config.limits import layer_limit
+from corten.content.ingest import storage_error
+from corten.errors import Corrupt, CortenError, Denied, Invalid, NotFound, Unavailable
 from corten.events.job import Job
 from corten.remote.proxies import proxy_for
 
+_CHECKSUM = "sha256:"
 _TIMEOUT = 60.0
 _REDIRECTS = 10
+
+
+class Means(NamedTuple):
+    """What ADD of URLs and archives works with: what is known of URLs, and temporary files."""
+
+    cache: BuildCache
+    new_file: NewFile
+    environ: Mapping[str, str]
+
+
+class Asked(NamedTuple):
+    """A URL, and what its content must have as its checksum (``sha256:…``; empty: any will do)."""
+
+    url: str
+    checksum: str = ""
 
 
 class Fetched(NamedTuple):
@@ -43,55 +62,75 @@ def url_name(url: str) -> str:
     return name
 
 
-def look(
-    url: str, cache: BuildCache, new_file: NewFile, environ: Mapping[str, str], job: Job
-) -> Fetched:
-    """The digest of what is at `url` now, without fetching it again where it did not change.
+def look(asked: Asked, means: Means, job: Job) -> Fetched:
+    """The digest of what is at a URL now, without fetching it again where it did not change.
 
-    Raises: NotFound, Denied, Unavailable, Invalid.
+    With a checksum nothing is asked: it is the digest.  Raises: as `fetch`.
     """
-    known = cache.download(url)
-    asked: dict[str, str] = {}
+    if asked.checksum:
+        return Fetched(asked.checksum.removeprefix(_CHECKSUM), 0, None)
+    known = means.cache.download(asked.url)
+    headers: dict[str, str] = {}
     if known is not None and known.etag:
-        asked["If-None-Match"] = known.etag
+        headers["If-None-Match"] = known.etag
     elif known is not None and known.modified:
-        asked["If-Modified-Since"] = known.modified
-    if known is None or not asked:
-        return fetch(url, cache, new_file, environ, job)
-    with _Request(url, asked, environ) as answer:
+        headers["If-Modified-Since"] = known.modified
+    if known is None or not headers:
+        return fetch(asked, means, job)
+    with _Request(asked.url, headers, means.environ) as answer:
         if answer.status == 304:
             return Fetched(known.digest, _seconds(known.modified), None)
-    return fetch(url, cache, new_file, environ, job)
+    return fetch(asked, means, job)
 
 
-def fetch(
-    url: str, cache: BuildCache, new_file: NewFile, environ: Mapping[str, str], job: Job
-) -> Fetched:
-    """What is at `url` now, in a temporary file that the caller closes.
+def fetch(asked: Asked, means: Means, job: Job) -> Fetched:
+    """What is at a URL now, in a temporary file that the caller closes.
 
-    Raises: NotFound, Denied, Unavailable (also: it ended early), Invalid.
+    Raises: NotFound, Denied, Unavailable (also: it ended early), Invalid; TooLarge;
+    Corrupt: its checksum is another.
     """
-    file = new_file()
+    url = asked.url
+    file = means.new_file()
     try:
-        with _Request(url, {}, environ) as answer:
-            total = answer.headers.get("Content-Length", "")
-            hasher = hashlib.sha256(usedforsecurity=False)
-            size = int(total) if total.isascii() and total.isdigit() else None
-            with job.step("download", url, size) as child:
-                while piece := answer.read(PIECE):
-                    hasher.update(piece)
-                    file.write(piece)
-                    child.advance(len(piece))
+        with _Request(url, {}, means.environ) as answer:
+            digest = _receive(answer, file, layer_limit(means.environ), job)
             modified = answer.headers.get("Last-Modified", "")
             etag = answer.headers.get("ETag", "")
-        file.flush()
+        if asked.checksum not in ("", f"{_CHECKSUM}{digest}"):
+            raise Corrupt(
+                f"{url} has the checksum {_CHECKSUM}{digest}, not {asked.checksum}",
+                hint="if the new content is the right one, change --checksum",
+            )
         os.lseek(file.fileno(), 0, os.SEEK_SET)
     except BaseException:
         file.close()
         raise
-    digest = hasher.hexdigest()
-    cache.downloaded(url, Download(etag, modified, digest))
+    means.cache.downloaded(url, Download(etag, modified, digest))
     return Fetched(digest, _seconds(modified), file)
+
+
+def _receive(answer: _Request, file: BinaryIO, limit: int, job: Job) -> str:
+    """Write the content of an answer to a file; returns its SHA-256 (hex)."""
+    total = answer.headers.get("Content-Length", "")
+    size = int(total) if total.isascii() and total.isdigit() and len(total) < 20 else None
+    hasher = hashlib.sha256(usedforsecurity=False)
+    received = 0
+    try:
+        with job.step("download", answer.url, size) as child:
+            while received <= limit >= (size or 0) and (piece := answer.read(PIECE)):
+                hasher.update(piece)
+                file.write(piece)
+                received += len(piece)
+                child.advance(len(piece))
+            if max(received, size or 0) > limit:
+                raise TooLarge(
+                    f"{answer.url} has more than {limit} bytes",
+                    hint="if it is trusted, set CORTEN_LAYER_LIMIT to more (64G, for example)",
+                )
+        file.flush()
+    except OSError as error:
+        raise storage_error(error, f"download {answer.url}") from error
+    return hasher.hexdigest()
 
 
 class _Request:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from corten.dockerfile.mounts import Mount
 from corten.oci.codec import canonical_json
 from corten.oci.digest import Digest
 
@@ -27,9 +28,13 @@ class Scratch(msgspec.Struct, frozen=True, tag="scratch"):
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
-    """A process on the input's file system; the result is what it changed.
+    """A process on the first input's file system; the result is what it changed.
 
     ``env`` entries are ``NAME=value``; ``network`` is ``default``, ``none`` or ``host``.
+    ``mounts`` have as ``origin`` the number of the input that they show, or nothing.
+    ``script`` is the content of the program that ``args`` names, where that stands in the
+    Dockerfile.  ``security`` is ``sandbox`` or ``insecure``; ``hosts`` are ``NAME=ADDRESS``;
+    ``devices`` are as written.
     """
 
     args: tuple[str, ...]
@@ -37,6 +42,15 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     cwd: str = "/"
     user: str = ""
     network: str = "default"
+    mounts: tuple[Mount, ...] = ()
+    script: str = ""
+    security: str = "sandbox"
+    hosts: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+
+
+PIVOT = "/./"
+"""Stands in a source of ``--parents`` between where it begins and what is taken from there."""
 
 
 class Inline(msgspec.Struct, frozen=True):
@@ -49,11 +63,15 @@ class Inline(msgspec.Struct, frozen=True):
 class Copy(msgspec.Struct, frozen=True, tag="copy"):
     """Files put on the first input's file system.
 
-    They come from the build context, or from the second input where
-    ``from_input`` is true.  ``destination`` is absolute; a trailing slash counts.
-    ``chmod`` is octal or empty.  ``add`` unpacks archives of the context and
-    fetches URLs.  ``link`` does not look at the first input.  ``time`` (Unix
-    seconds) is for what is made on the way and has no time of its own.
+    They come from the build context (with ``context`` from the named one), or from the
+    second input where ``from_input`` is true.  ``destination`` is absolute; a trailing slash counts.
+    ``chmod`` is octal, symbolic or empty.  ``add`` fetches URLs and Git repositories,
+    and unpacks archives of the context, or as ``unpack`` says if it is not None.
+    ``checksum`` is that of the only source, a URL's (``sha256:…``) or a commit's.
+    ``link`` does not look at the first input.  Sources of ``parents`` have ``/./`` between
+    where they begin and what is taken from there.  ``excludes`` are patterns as
+    an ignore file's.  ``time`` (Unix seconds) is for what is made on the way and
+    has no time of its own.
     """
 
     sources: tuple[str, ...]
@@ -65,6 +83,22 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     link: bool = False
     inline: tuple[Inline, ...] = ()
     time: int = 0
+    parents: bool = False
+    excludes: tuple[str, ...] = ()
+    unpack: bool | None = None
+    checksum: str = ""
+    keep_git_dir: bool = False
+    context: str = ""
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether archives among the files that it takes are unpacked."""
+        return self.add and not self.from_input and self.unpack is not False
+
+
+def is_remote(source: str) -> bool:
+    """Whether a source of a copy is a URL or a Git repository, not a path."""
+    return not source.startswith("/")
 
 
 class MakeDirectory(msgspec.Struct, frozen=True, tag="directory"):

@@ -19,6 +19,7 @@ from corten.archive.entry import KINDS, NO_XATTRS, Entry, Kind
 from corten.builder.graph import Copy
 from corten.builder.hashes import Hashes, Learnt, hash_file, stamp
 from corten.builder.layers import LayerWriter
+from corten.builder.modes import parse_mode
 from corten.builder.notes import Notes, field
 from corten.builder.tree import ENCODING, SURROGATES, encoded
 from corten.builder.walk import Item, unreadable
@@ -53,7 +54,7 @@ class ItemCopier:
         self._keep_owner = manner.keep_owner
         self._hashes = manner.hashes
         self._chown = bool(op.chown)
-        self._mode = int(op.chmod, 8) if op.chmod else None
+        self._change = parse_mode(op.chmod) if op.chmod else None
         self._notes = notes
         self._job = job
         self._links: dict[tuple[int, int], tuple[str, bytes]] = {}
@@ -113,8 +114,8 @@ class ItemCopier:
             return
         if kind == "symlink":
             mode = 0o777
-        elif self._mode is not None:
-            mode = self._mode
+        elif self._change is not None:
+            mode = self._change(mode, kind == "directory")
         uid, gid = layer.owner
         if self._keep_owner and not self._chown:
             uid, gid = state.st_uid, state.st_gid

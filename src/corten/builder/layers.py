@@ -24,7 +24,7 @@ from corten.runtime.users import resolve_user
 
 _WHITEOUT = b".wh."
 _SECOND = 1_000_000_000
-_NUMERIC = re.compile(r"\d+(?::\d+)?", re.ASCII)
+_NUMERIC = re.compile(r"\d{1,20}(?::\d{1,20})?", re.ASCII)
 
 Below = Literal["", "directory", "other"]
 
@@ -150,12 +150,15 @@ class LayerWriter:
         data: bytes | int | None = None,
         *,
         made_up: bool = False,
+        replace: bool = False,
         seen: Callable[[bytes], object] | None = None,
     ) -> None:
         """Add an entry, whose parents are made first; for `data` and `seen` see `TarWriter.add`.
 
         Raises: Invalid: its name is one that layers keep for deletions, or it
-        would put a file where a directory is, or the other way round.
+        would put a file where a directory is, or the other way round.  Where `replace`
+        is true, a directory may take the place of a file below, and a file that of
+        an empty directory, as with ``tar -x``.
         """
         name = entry.name
         if _WHITEOUT in name:
@@ -163,7 +166,7 @@ class LayerWriter:
         is_directory = entry.kind == "directory"
         # Where the parent is new, nothing below can be in it: the usual case in a tree.
         if name in self._made or name.rpartition(b"/")[0] not in self._fresh:
-            self._settle(name, is_directory)
+            self._settle(name, is_directory, replace)
         elif is_directory:
             self._fresh.add(name)
             self._named.add(name)
@@ -176,11 +179,13 @@ class LayerWriter:
         if seconds > self.newest and not made_up:
             self.newest = seconds
 
-    def _settle(self, name: bytes, is_directory: bool) -> None:
+    def _settle(self, name: bytes, is_directory: bool, replace: bool) -> None:
         """Whether something may come to `name`, and what must come before it."""
         path = os.fsdecode(name)
         self.parents(path)
         there = self.below(path)
+        if replace and there and name not in self._made and self._gives_way(path, there):
+            there = ""
         if there == "directory" and not is_directory:
             raise Invalid(f"/{path} is a directory, which a file cannot take the place of")
         if there == "other" and is_directory:
@@ -192,6 +197,12 @@ class LayerWriter:
             self._named.add(name)
             if there == "":
                 self._fresh.add(name)
+
+    def _gives_way(self, path: str, there: Below) -> bool:
+        """Whether what is below at `path` may be replaced by anything."""
+        if there == "other":
+            return True
+        return self._below is not None and not self._below.names(path)
 
     def _repeat(self, name: bytes) -> None:
         """Name the directories that lead to `name`, this one too, as they are below."""

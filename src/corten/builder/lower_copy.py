@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict
 
-from corten.builder.graph import Copy, Inline, Step
+from corten.builder.graph import PIVOT, Copy, Inline, Step, is_remote
+from corten.builder.modes import parse_mode
 from corten.dockerfile import instructions as kinds
 from corten.dockerfile.expansion import expand_document
-from corten.dockerfile.instructions import Instruction
+from corten.dockerfile.ignore import Ignore
 from corten.dockerfile.lexer import find_heredocs
+from corten.dockerfile.patterns import PatternError
+from corten.errors import Invalid
 
 if TYPE_CHECKING:
     from corten.builder.stage import StageState
 
-_OCTAL = re.compile(r"0?[0-7]{3,4}", re.ASCII)
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _GIT = re.compile(r"git@|git://|ssh://|https?://[^#]*\.git(?:#|$)", re.IGNORECASE)
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
 def lower_copy(
     state: StageState, instruction: kinds.Copy | kinds.Add, origins: Mapping[str, Step]
 ) -> None:
     """Put a COPY or ADD on the stage.  Raises: DockerfileError."""
-    _refuse(state, instruction)
     origin = origins[instruction.origins[0]] if instruction.origins else None
-    add = isinstance(instruction, kinds.Add)
     sources: list[str] = []
     inline: list[Inline] = []
     waiting = list(instruction.heredocs)
@@ -42,12 +43,12 @@ def lower_copy(
                 content = expand_document(content, state.scope(), state.arguments.escape)
             inline.append(Inline(document.name, content))
         else:
-            sources.append(_source(state, instruction, word, add))
+            sources.append(_source(state, instruction, word))
             if origin is None and posixpath.normpath(word.lstrip("/")).split("/")[0] == "..":
                 state.warn(
                     instruction,
                     f"{instruction.keyword} {word}: .. cannot leave the context:"
-                    f" it means {sources[-1].lstrip('/') or '.'}",
+                    f" it means {sources[-1].removeprefix(PIVOT).lstrip('/') or '.'}",
                 )
     raw = state.expand(instruction, instruction.destination)
     if not raw:
@@ -64,44 +65,31 @@ def lower_copy(
             instruction.destination,
             f"write it as {instruction.destination}/",
         )
-    chown = state.expand(instruction, instruction.chown)
     op = Copy(
         sources=tuple(sources),
         destination=destination,
         from_input=origin is not None,
-        chown=chown,
+        chown=state.expand(instruction, instruction.chown),
         chmod=_mode(state, instruction),
-        add=add,
+        add=isinstance(instruction, kinds.Add),
         link=instruction.link,
         inline=tuple(inline),
         time=state.arguments.epoch or 0,
+        parents=isinstance(instruction, kinds.Copy) and instruction.parents,
+        excludes=_excludes(state, instruction),
+        **_added(state, instruction, sources),
     )
     flags = "".join(f" {flag}" for flag in instruction.node.flags)
     words = [f"<<{item.name}" for item in inline]
-    words += [source.lstrip("/") or "." for source in sources]
+    words += [source.removeprefix(PIVOT).lstrip("/") or "." for source in sources]
     text = f"{instruction.keyword}{flags} {' '.join(words)} {destination}"
     state.advance(op, text, *((origin,) if origin else ()))
 
 
-def _refuse(state: StageState, instruction: kinds.Copy | kinds.Add) -> None:
-    """Flags that are not carried out yet are not skipped in silence."""
-    given = {"exclude": bool(instruction.excludes)}
-    if isinstance(instruction, kinds.Copy):
-        given["parents"] = instruction.parents
-    else:
-        given["checksum"] = bool(instruction.checksum)
-        given["keep-git-dir"] = instruction.keep_git_dir
-        given["unpack"] = instruction.unpack is not None
-    for name, wanted in given.items():
-        if wanted:
-            raise state.error(
-                instruction, f"{instruction.keyword} --{name} is not supported by this version"
-            )
-
-
-def _source(state: StageState, instruction: Instruction, word: str, add: bool) -> str:
+def _source(state: StageState, instruction: kinds.Copy | kinds.Add, word: str) -> str:
     """A source, as an absolute path from the root of where it comes from, or a URL."""
     source = state.expand(instruction, word)
+    add = isinstance(instruction, kinds.Add)
     if add and _GIT.match(source):
         raise state.error(instruction, "ADD of a Git repository is not supported", word)
     if _URL.match(source):
@@ -112,16 +100,72 @@ def _source(state: StageState, instruction: Instruction, word: str, add: bool) -
         raise state.error(
             instruction, f"{instruction.keyword}: {word} is empty after expansion", word
         )
-    return "/" + posixpath.normpath(f"/{source}").lstrip("/")
+    if not (isinstance(instruction, kinds.Copy) and instruction.parents):
+        return _rooted(source)
+    start, pivot, pattern = source.partition(PIVOT)
+    if not pivot:
+        start, pattern = "", source
+    return _rooted(start).rstrip("/") + PIVOT + _rooted(pattern).lstrip("/")
+
+
+def _rooted(path: str) -> str:
+    return "/" + posixpath.normpath(f"/{path}").lstrip("/")
 
 
 def _mode(state: StageState, instruction: kinds.Copy | kinds.Add) -> str:
     chmod = state.expand(instruction, instruction.chmod)
-    if chmod and not _OCTAL.fullmatch(chmod):
-        raise state.error(
-            instruction,
-            f"--chmod {chmod!r} is not an octal mode",
-            instruction.chmod,
-            "write it as 755 or 0644",
-        )
+    if chmod:
+        try:
+            parse_mode(chmod)
+        except Invalid as error:
+            reason = f"--chmod: {error.message}"
+            raise state.error(instruction, reason, instruction.chmod, error.hint) from None
     return chmod
+
+
+def _excludes(state: StageState, instruction: kinds.Copy | kinds.Add) -> tuple[str, ...]:
+    patterns = []
+    for word in instruction.excludes:
+        pattern = state.expand(instruction, word)
+        try:
+            Ignore((pattern,))
+        except PatternError as error:
+            raise state.error(instruction, f"--exclude: {error.message}", word) from None
+        patterns.append(pattern)
+    return tuple(patterns)
+
+
+class _Added(TypedDict, total=False):
+    unpack: bool | None
+    checksum: str
+    keep_git_dir: bool
+
+
+def _added(
+    state: StageState, instruction: kinds.Copy | kinds.Add, sources: Sequence[str]
+) -> _Added:
+    """What only ADD says."""
+    if not isinstance(instruction, kinds.Add):
+        return {}
+    checksum = state.expand(instruction, instruction.checksum)
+    if checksum:
+        part = f"--checksum={instruction.checksum}"
+        if len(sources) != 1 or instruction.heredocs:
+            raise state.error(instruction, "--checksum is for a single source", part)
+        if not is_remote(sources[0]):
+            raise state.error(
+                instruction, "--checksum is for URLs and Git repositories, not for files", part
+            )
+        checksum = checksum.lower()
+        if not _SHA256.fullmatch(checksum):
+            raise state.error(
+                instruction,
+                f"--checksum {checksum!r} is not a SHA-256",
+                part,
+                "write it as sha256: and 64 hexadecimal digits",
+            )
+    return {
+        "unpack": instruction.unpack,
+        "checksum": checksum,
+        "keep_git_dir": instruction.keep_git_dir,
+    }

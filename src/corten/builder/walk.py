@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +16,16 @@ from corten.errors import Conflict, CortenError, Denied, Invalid
 _DEPTH = 256
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ESTALE)
+
+
+class LeavesOut(Protocol):
+    """Decides what a walk leaves out, by paths from the tree's root."""
+
+    def matches(self, path: str, /) -> bool:
+        """Whether `path` is left out."""
+
+    def may_keep_below(self, directory: str, /) -> bool:
+        """Whether something under `directory`, which is left out, may be in nevertheless."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -84,15 +95,15 @@ def single(tree: Tree, found: Found) -> Generator[Item, None, None]:
         os.close(fd)
 
 
-def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
+def walk(tree: Tree, root: str, leaves_out: LeavesOut | None = None) -> Generator[Item, None, None]:
     """Everything under the directory `root`, parents first, names in order of bytes.
 
-    A directory that is left out shows all the same where something in it is not.
+    Without `leaves_out` the tree's ignore file decides.  A directory that is left out shows all the same where something in it is not.
     Raises: Invalid: directories nested too deeply; as `unreadable`.
     """
     open_fds: list[int] = []
-    ignore = tree.ignore
     skipped = False
+    leaves_out = leaves_out or tree.ignore
     try:
         try:
             open_fds.append(tree.open(root, os.O_RDONLY | os.O_DIRECTORY))
@@ -116,7 +127,7 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
             except OSError as error:
                 raise unreadable(source, error) from None
             item = Item(path, source, name, open_fds[-1], state)
-            left_out = ignore is not None and ignore.matches(source)
+            left_out = leaves_out is not None and leaves_out.matches(source)
             if not left_out:
                 if skipped:
                     # A parent that is left out itself is needed now.
@@ -125,7 +136,7 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
                         parents.clear()
                     skipped = False
                 yield item
-            elif not item.is_directory or not tree.may_keep_below(source):
+            elif not item.is_directory or not (leaves_out and leaves_out.may_keep_below(source)):
                 continue
             if stat.S_ISDIR(state.st_mode):
                 if len(stack) >= _DEPTH:
@@ -143,19 +154,20 @@ def walk(tree: Tree, root: str) -> Generator[Item, None, None]:
             os.close(fd)
 
 
-def count_names(tree: Tree, root: str, limit: int) -> int:
+def count_names(tree: Tree, root: str, limit: int, leaves_out: LeavesOut | None = None) -> int:
     """About how many names are under the directory `root`, quickly: `limit` if there are more."""
     try:
         fd = tree.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return 0  # a walk tells why
     try:
-        return limit - _left(tree, fd, f"{root}/" if root else "", limit, _DEPTH)
+        prefix = f"{root}/" if root else ""
+        return limit - _left(fd, prefix, limit, leaves_out or tree.ignore, _DEPTH)
     finally:
         os.close(fd)
 
 
-def _left(tree: Tree, fd: int, prefix: str, limit: int, depth: int) -> int:
+def _left(fd: int, prefix: str, limit: int, leaves_out: LeavesOut | None, depth: int) -> int:
     """What is left of `limit` when the names in a directory are counted, and all below them."""
     with os.scandir(fd) as entries:
         found = list(entries)
@@ -163,13 +175,18 @@ def _left(tree: Tree, fd: int, prefix: str, limit: int, depth: int) -> int:
     for entry in found:
         if limit <= 0 or not depth:
             break
-        if entry.is_dir(follow_symlinks=False) and not tree.left_out(prefix + entry.name):
+        path = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False) and not (
+            leaves_out is not None
+            and leaves_out.matches(path)
+            and not leaves_out.may_keep_below(path)
+        ):
             try:
                 below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=fd)
             except OSError:
                 continue
             try:
-                limit = _left(tree, below, f"{prefix}{entry.name}/", limit, depth - 1)
+                limit = _left(below, f"{path}/", limit, leaves_out, depth - 1)
             finally:
                 os.close(below)
     return max(limit, 0)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from corten.runtime.protocols import Executor
 
 _EMPTY_TAR = 1024
-_FORMAT = 1
+_FORMAT = 2
 """Part of every key: raised when the same step would come out differently."""
 
 
@@ -146,7 +146,7 @@ class ImageWorker:
                 return Result(())
             below = inputs[0].layers
             if isinstance(op, Run):
-                layer, created = self._run(step, op, below, job)
+                layer, created = self._run(step, op, [each.layers for each in inputs], job)
             elif isinstance(op, Copy):
                 layer, created = self._copy(step, op, inputs, job)
             else:
@@ -173,7 +173,8 @@ class ImageWorker:
 
     @contextmanager
     def _sources(self, step: Step, op: Copy, inputs: Sequence[Result]) -> Iterator[Sources]:
-        from corten.builder.copying import Means, Sources
+        from corten.builder.copying import Sources
+        from corten.builder.downloads import Means
 
         setting = self._setting
         view: AbstractContextManager[Tree]
@@ -234,14 +235,14 @@ class ImageWorker:
             return layer.commit() if writer.count else None
 
     def _run(
-        self, step: Step, op: Run, layers: tuple[Digest, ...], job: Job
+        self, step: Step, op: Run, inputs: Sequence[tuple[Digest, ...]], job: Job
     ) -> tuple[Digest | None, int]:
         from corten.builder.running import Runner
 
         if self._setting.host is not None:
             check_runs(Platform.parse(step.platform), self._setting.host)
         runner = Runner(self._stacks, self._executor, self._setting)
-        return runner.run(step, op, layers, job)
+        return runner.run(step, op, inputs, job)
 
 
 def _key(kind: str, *parts: object) -> str:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from corten.errors import Invalid
 
-_MAGIC = frozenset("*?[\\")
+_WILDCARDS = frozenset("*?[")
+_MAGIC = _WILDCARDS | {"\\"}
 
 STAR, ANYTHING, DIRECTORIES, BELOW = "[^/]*", ".*", "(?:.*/)?", "(?:/.*)?"
 _WILD = frozenset((STAR, ANYTHING, DIRECTORIES, BELOW))
@@ -25,6 +26,13 @@ class PatternError(Invalid):
 def has_magic(pattern: str) -> bool:
     """Whether `pattern` is more than a plain path."""
     return not _MAGIC.isdisjoint(pattern)
+
+
+def has_wildcards(pattern: str) -> bool:
+    """Whether `pattern` may match more than one path: ``*``, ``?`` or ``[``, not escaped."""
+    if "\\" not in pattern:
+        return not _WILDCARDS.isdisjoint(pattern)
+    return not _WILDCARDS.isdisjoint(re.sub(r"\\.", "", pattern, flags=re.DOTALL))
 
 
 class Matcher(Protocol):

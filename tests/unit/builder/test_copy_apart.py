@@ -145,6 +145,20 @@ def test_two_processes_make_the_layer_that_one_makes(
     assert len(apart[1]) > SLOT
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        Copy(("/d",), "/x", chmod="u=rwX,go=rX", excludes=("sub", "big*", "**/1*")),
+        Copy(("/d/./**/deep", "/./d/[a-z]"), "/x/", parents=True, excludes=("none",)),
+    ],
+)
+def test_two_processes_select_what_one_selects(context: Path, below: Path, op: Copy) -> None:
+    alone = copied(write_layer, context, below, op)
+    assert alone == copied(copy_apart, context, below, op)
+    assert alone[0] is not None
+    assert 1 < alone[0].entries < 600
+
+
 def test_two_processes_make_the_layer_on_nothing_too(context: Path) -> None:
     op = Copy(("/d",), "/srv", chown="5:6")
     assert copied(write_layer, context, None, op) == copied(copy_apart, context, None, op)
@@ -179,10 +193,16 @@ def test_an_error_is_the_same_from_two_processes(
 
 
 def test_an_error_that_is_none_of_ours_keeps_its_kind_and_says_where(context: Path) -> None:
-    op = Copy(("/d",), "/x", chmod="rwx")
-    with pytest.raises(RuntimeError, match=r"^ValueError: invalid literal") as caught:
-        copied(copy_apart, context, None, op)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            copied(copy_apart, context, None, Copy(("/d",), "/x"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "Traceback" in caught.value.__notes__[0]
+    other = error_of(broken(ValueError("no number")))
+    assert (type(other), other.args) == (RuntimeError, ("ValueError: no number",))
     for error in (PermissionError(13, "Permission denied", "/a\udcff"), OSError(5, "I/O error")):
         found = error_of(broken(error))
         assert isinstance(found, OSError)

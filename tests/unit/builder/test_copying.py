@@ -20,7 +20,8 @@ from corten.archive.entry import Entry
 from corten.archive.tar_reader import read_members
 from corten.builder.archives import is_archive
 from corten.builder.cache import BuildCache
-from corten.builder.copying import Means, Sources, content_digest, write_layer
+from corten.builder.copying import Sources, content_digest, write_layer
+from corten.builder.downloads import Means
 from corten.builder.graph import Copy, Inline
 from corten.builder.hashes import FileHashes, Stamp
 from corten.builder.layers import Owner, find_owner
@@ -28,6 +29,7 @@ from corten.builder.tree import Tree, open_tree
 from corten.dockerfile.ignore import Ignore, parse_ignore
 from corten.errors import Cancelled, Conflict, CortenError, Invalid, NotFound
 from corten.events.job import Job
+from corten.events.model import Event, Warned
 
 T1, T2 = 1_600_000_000, 1_700_000_000
 
@@ -51,6 +53,7 @@ class Bench:
         self.newest = 0
         self.digest = ""
         self.tar = b""
+        self.warned: list[str] = []
 
     def put(self, name: str, content: bytes | str = b"", mode: int = 0o644, when: int = T1) -> Path:
         path = self.context / name
@@ -68,6 +71,10 @@ class Bench:
             Means(self.cache, self.file, {}),
         )
 
+    def seen(self, event: Event) -> None:
+        if isinstance(event, Warned):
+            self.warned.append(event.text)
+
     def file(self) -> BinaryIO:
         return tempfile.TemporaryFile(dir=self.root)
 
@@ -80,7 +87,7 @@ class Bench:
         with open_tree(self.context, self.ignore, "the build context") as tree:
             with open_tree(self.below) as below:
                 under = None if empty else below
-                copied = write_layer(op, self.sources(tree), out.write, under, Job())
+                copied = write_layer(op, self.sources(tree), out.write, under, Job(self.seen))
             self.digest, self.newest = copied.digest, copied.newest
             assert content_digest(op, self.sources(tree), Job()) == self.digest
         self.tar = out.getvalue()
@@ -216,8 +223,17 @@ def test_what_cannot_be_put_where_it_should_is_refused(
 def test_a_source_that_is_not_there_is_named(bench: Bench) -> None:
     with pytest.raises(NotFound, match="sub/a is not in the build context"):
         bench.copy("/sub/a", to="/x")
-    with pytest.raises(NotFound, match=r"\*\.go is not in the build context"):
-        bench.copy("/*.go", to="/x/")
+    with pytest.raises(NotFound, match=r"^sub is not in the build context"):
+        bench.copy("/sub/*.go", to="/x/")
+
+
+def test_wildcards_may_match_nothing(bench: Bench) -> None:
+    bench.put("a")
+    bench.put("sub/b")
+    assert list(bench.copy("/a", "/*.lock", "/sub/x*", "/[s]ub/y", to="/x/")) == ["x/", "x/a"]
+    assert bench.warned == []
+    assert list(bench.copy("/*.go", to="/x/")) == []
+    assert bench.warned == ["nothing is copied to /x/: no file matches"]
 
 
 def test_a_source_that_is_left_out_says_so(bench: Bench) -> None:
@@ -564,7 +580,6 @@ def test_links_in_an_archive_stay_links(bench: Bench) -> None:
         (tar_of(("h", "missing"), kind="hard"), "links to what is not there"),
         (tar_of((".wh.x", b"")), "mean deletions"),
         (tar_of(("d", None), ("d/.wh..wh..opq", b"")), "mean deletions"),
-        (tar_of(("file", None)), "in the way"),
         (tar_of(("there", b"x")), "is a directory"),
         (PLAIN[:1500], "tar"),
         (gzip.compress(PLAIN)[:-20], "ends in the middle"),
@@ -572,10 +587,23 @@ def test_links_in_an_archive_stay_links(bench: Bench) -> None:
 )
 def test_a_hostile_archive_is_refused(bench: Bench, data: bytes, reason: str) -> None:
     bench.put("a.tar", data)
-    (bench.below / "there").mkdir()
-    (bench.below / "file").write_text("")
+    (bench.below / "there/full").mkdir(parents=True)
     with pytest.raises(CortenError, match=reason):
         bench.copy("/a.tar", to="/", add=True)
+
+
+def test_an_archive_takes_the_place_of_what_tar_would_replace(bench: Bench) -> None:
+    bench.put("a.tar", tar_of(("file", None), ("file/f", b"x"), ("empty", b"y"), ("link", None)))
+    (bench.below / "file").write_text("")
+    (bench.below / "empty").mkdir()
+    (bench.below / "link").symlink_to("file")
+    made = bench.copy("/a.tar", to="/", add=True)
+    assert list(made) == ["file/", "file/f", "empty", "link/"]
+    assert made["empty"].kind == "file"
+    twice = tar_of(("d", b""), ("d", None))
+    bench.put("b.tar", twice)
+    with pytest.raises(Invalid, match="in the way"):
+        bench.copy("/b.tar", to="/", add=True)
 
 
 def test_a_sparse_member_is_written_out(bench: Bench, tmp_path: Path) -> None:
