@@ -97,6 +97,8 @@ def _divide(blank: Node, shape: str, rest: str, escape: str) -> Node:
     if shape == "instruction":
         if not rest:
             return blank
+        if _SPACE.split(rest, maxsplit=1)[0].upper() == blank.keyword:
+            raise blank.error(f"{blank.keyword} cannot be an ONBUILD trigger", blank.keyword)
         return put(blank, child=_node(blank.line, rest, escape), args=(rest,))
     if shape == "health":
         word, _, command = _SPACE.sub(" ", rest, count=1).partition(" ")
@@ -161,13 +163,15 @@ def json_array(blank: Node, text: str) -> list[str] | None:
 def split_flags(text: str, escape: str) -> tuple[list[str], str]:
     """The ``--flags`` at the beginning (quotes taken off), and what follows them."""
     flags: list[str] = []
-    while text.startswith("--"):
-        raw, at = _word(text, 0, escape)
-        text = text[at:].lstrip()
+    at = 0
+    while text.startswith("--", at):
+        raw, at = _word(text, at, escape)
+        while at < len(text) and text[at].isspace():
+            at += 1
         if raw == "--":
             break
         flags.append(_unquoted(raw, escape))
-    return flags, text
+    return flags, text[at:]
 
 
 def split_words(text: str, escape: str) -> list[str]:
