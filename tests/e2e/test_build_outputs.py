@@ -198,7 +198,7 @@ def test_attestations_travel_with_the_image(
         file.write("COPY status /var/lib/dpkg/status\nARG TOKEN\nARG HTTP_PROXY\n")
     build(
         root, context, BOTH, "--push", "-t", name, "--sbom", "--provenance=mode=max",
-        "--build-arg=TOKEN=t0", "--build-arg=HTTP_PROXY=http://u:secret@p", "--iidfile",
+        "--build-arg=TOKEN=t0", "--build-arg=HTTP_PROXY=http://u:hunter2@p", "--iidfile",
         str(tmp_path / "id"),
     )  # fmt: skip
     raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{name}")
@@ -221,7 +221,7 @@ def test_attestations_travel_with_the_image(
     for layer in manifest["layers"]:
         text = (blobs / layer["digest"].removeprefix("sha256:")).read_bytes()
         assert hashlib.sha256(text).hexdigest() in layer["digest"]
-        assert b"secret" not in text
+        assert b"hunter2" not in text
         documents.append(json.loads(text))
     assert all(
         document["subject"][0]["digest"]["sha256"] in image["digest"] for document in documents

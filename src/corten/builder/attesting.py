@@ -8,7 +8,7 @@ import msgspec
 
 from corten.builder.attestations import Attestation
 from corten.builder.cache import BuildCache
-from corten.builder.graph import Copy, order
+from corten.builder.graph import Copy, is_remote, order
 from corten.builder.imaging import BuiltImage
 from corten.builder.packages import inventory
 from corten.builder.plan import BaseImage, Plan
@@ -64,7 +64,7 @@ def downloads(plans: Sequence[Plan], cache: BuildCache) -> dict[str, str]:
     for step in order([plan.root for plan in plans]):
         if isinstance(step.op, Copy) and step.op.add:
             for source in step.op.sources:
-                known = cache.download(source) if "://" in source else None
+                known = cache.download(source) if is_remote(source) else None
                 if known is not None:
                     found[source] = f"sha256:{known.digest}"
     return found

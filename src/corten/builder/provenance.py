@@ -16,19 +16,20 @@ from urllib.parse import quote
 import msgspec
 
 from corten.builder.attestations import Attestation
-from corten.builder.graph import Copy, Run, SourceImage, Step, order
+from corten.builder.graph import Copy, Run, SourceImage, Step, is_remote, order
 from corten.builder.plan import BaseImage, Plan, Wishes
 from corten.builder.scope import PROXIES
 from corten.dockerfile.errors import did_you_mean
+from corten.dockerfile.mounts import SecretMount, SshMount
 from corten.errors import Invalid
 from corten.oci.codec import to_plain
-from corten.oci.digest import Digest
 from corten.oci.image_config import ImageConfig
 from corten.oci.reference import Reference
 
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:corten:build:dockerfile:v1"
 FILENAME = "provenance.json"
+_SHA1 = 40
 _OPTIONS = ("mode", "builder-id", "reproducible", "version")
 
 
@@ -110,6 +111,7 @@ def provenance(
                         "frontend": "dockerfile.v0",
                         "args": _arguments(made_of.wishes, everything=everything),
                         "locals": [{"name": "context"}, {"name": "dockerfile"}],
+                        **(_lent(steps) if everything else {}),
                     },
                 },
                 "internalParameters": internal,
@@ -130,6 +132,22 @@ def _arguments(wishes: Wishes, *, everything: bool) -> dict[str, str]:
     return found
 
 
+def _lent(steps: Sequence[Step]) -> dict[str, list[dict[str, Any]]]:
+    """The ids of secrets and SSH agents that steps asked for; never what they are."""
+    kinds = {"secrets": SecretMount, "ssh": SshMount}
+    found: dict[str, dict[str, bool]] = {name: {} for name in kinds}
+    mounts = [mount for step in steps if isinstance(step.op, Run) for mount in step.op.mounts]
+    for name, kind in kinds.items():
+        for mount in mounts:
+            if isinstance(mount, SecretMount | SshMount) and isinstance(mount, kind):
+                optional = not mount.required
+                found[name][mount.id] = found[name].get(mount.id, True) and optional
+    return {
+        name: [{"id": id, "optional": optional} for id, optional in sorted(ids.items())]
+        for name, ids in found.items()
+    }
+
+
 def _dependencies(
     steps: Sequence[Step], made_of: Circumstances
 ) -> tuple[list[dict[str, Any]], bool]:
@@ -142,22 +160,24 @@ def _dependencies(
             base = made_of.bases.get((op.name, step.platform))
             uri = image_uri(op.name, step.platform)
             digest = base.digest if base is not None else None
-            found[uri] = _dependency(uri, digest)
+            found[uri] = {"uri": uri, **({"digest": _digest_set(digest)} if digest else {})}
         elif isinstance(op, Copy):
-            remote = [source for source in op.sources if "://" in source and op.add]
+            remote = [source for source in op.sources if is_remote(source) and op.add]
             for uri in remote:
-                text = made_of.downloads.get(uri)
-                found[uri] = _dependency(uri, Digest(text) if text else None)
+                text = made_of.downloads.get(uri) or op.checksum
+                found[uri] = {"uri": uri, **({"digest": _digest_set(text)} if text else {})}
                 complete = complete and bool(text)
             # Files of a directory of this machine have no digest that others could ask for.
             complete = complete and (op.from_input or len(remote) == len(op.sources))
     return [found[uri] for uri in sorted(found)], complete
 
 
-def _dependency(uri: str, digest: Digest | None) -> dict[str, Any]:
-    if digest is None:
-        return {"uri": uri}
-    return {"uri": uri, "digest": {digest.algorithm: digest.encoded}}
+def _digest_set(text: str) -> dict[str, str]:
+    """``sha256:HEX``, or a commit, by algorithm.  Spec: in-toto, DigestSet."""
+    algorithm, colon, value = text.partition(":")
+    if colon:
+        return {algorithm: value}
+    return {"sha1" if len(text) == _SHA1 else "sha256": text}
 
 
 def image_uri(name: str, platform: str) -> str:

@@ -100,7 +100,30 @@ def test_the_most_has_arguments_and_steps_but_no_proxies() -> None:
     known = [step["id"] for step in steps]
     assert all(needed in known[:at] for at, step in enumerate(steps) for needed in step["inputs"])
     lines = predicate["runDetails"]["metadata"]["buildkit_metadata"]["source"]["lines"]
-    assert sorted(lines.values()) == [1, 3, 4, 7, 7]
+    assert sorted(lines.values()) == [1, 3, 4, 5, 7]
+
+
+def test_a_checksum_that_was_asked_for_is_a_digest() -> None:
+    checksum = "0123456789abcdef" * 4
+    text = f"FROM base\nADD --checksum=sha256:{checksum} https://example.com/y /y\n"
+    first = made("min", text)["buildDefinition"]["resolvedDependencies"][0]
+    assert first == {"uri": "https://example.com/y", "digest": {"sha256": checksum}}
+
+
+def test_secrets_are_named_and_nothing_more() -> None:
+    text = (
+        "FROM base\nARG TOKEN\n"
+        "RUN --mount=type=secret,id=s1 --mount=type=ssh,required=true x\n"
+        "RUN --mount=type=secret,id=s1,required=true --mount=type=secret,id=s2,env=E y\n"
+    )
+    request = made("max", text)["buildDefinition"]["externalParameters"]["request"]
+    assert request["secrets"] == [
+        {"id": "s1", "optional": False},
+        {"id": "s2", "optional": True},
+    ]
+    assert request["ssh"] == [{"id": "default", "optional": False}]
+    assert "secrets" not in made("min", text)["buildDefinition"]["externalParameters"]["request"]
+    assert "s1" not in json.dumps(made("min", text))
 
 
 @pytest.mark.parametrize(("network", "hermetic"), [("host", False), ("none", True)])
