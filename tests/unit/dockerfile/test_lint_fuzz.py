@@ -82,6 +82,23 @@ def _time(text: str) -> float:
 
 
 @pytest.mark.parametrize(
+    "stages",
+    ["FROM s0\nENV N=1\n", "FROM s{0} AS s{1}\nENV M{0}=$N7\n", "FROM s0\nENV X=$M\n"],
+)
+def test_many_stages_upon_many_variables_take_linear_time(stages: str) -> None:
+    """Each shares what it begins with."""
+
+    def text(count: int) -> str:
+        variables = "".join(f"ENV N{n}=1\n" for n in range(count))
+        bodies = "".join(stages.format(n, n + 1) for n in range(count))
+        leaves = "".join(f"FROM s{n}\n" for n in range(count)) if "AS" in stages else ""
+        return f"FROM a AS s0\n{variables}{bodies}{leaves}"
+
+    short, long = _time(text(300)), _time(text(2400))
+    assert long < 8 * 4 * short + 0.05, (short, long)
+
+
+@pytest.mark.parametrize(
     "repeated",
     [
         "ENV A{0}=$A{0} B{0}=$C{0}\n",

@@ -246,6 +246,20 @@ def test_build_arguments_count_as_they_are_given() -> None:
     assert of("WorkdirRelativePath", text, around(build_args={"D": "/app"})) == []
 
 
+def test_stages_upon_one_stage_do_not_see_one_another() -> None:
+    text = (
+        "FROM base AS b\nENV B=1\nFROM b AS c\nENV C=$B\nFROM b AS d\nENV D=$C\n"
+        "FROM c\nENV E=$C$D\nFROM d\nENV F=$D$C\n"
+    )
+    assert of("UndefinedVar", text) == [(6, "$C"), (8, "$D"), (10, "$C")]
+
+
+def test_long_chains_of_stages_keep_their_variables() -> None:
+    links = "".join(f"FROM s{n} AS s{n + 1}\nENV V{n}=$V{n - 1}\nFROM s{n}\n" for n in range(80))
+    text = f"FROM base AS s0\nENV V=1\n{links}FROM s80\nENV A=$V$V0$V40$V79$V80\n"
+    assert [place for _, place in of("UndefinedVar", text)] == ["$V80"]
+
+
 def test_with_a_target_only_what_it_needs_is_looked_at() -> None:
     text = (
         "FROM base AS A\nFROM base AS B\nFROM base AS C\nCOPY --from=a x /\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from corten.dockerfile.errors import DockerfileError
 from corten.dockerfile.expansion import ExpansionError, expand
@@ -13,80 +14,95 @@ DEFAULT_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 _LONGEST = 1024
 """Characters of a value that is worth knowing: no path is longer, and many that repeat one
 another would be very long."""
+_LAYERS = 32
+"""As many layers are looked through; then they become one."""
 _MENTIONED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+
+
+class _Entry(NamedTuple):
+    """What is known of a variable: ENV or ARG, whether it has a value, and which (None: not known)."""
+
+    environment: bool
+    is_set: bool
+    value: str | None
 
 
 class Scope:
     """The variables of a stage.  ``whole`` is false where the base image may have more.
 
-    Values are None where they are not known.  A name in it may have no value: an ARG
-    without default.
+    A copy begins a layer upon what it shares with the one it was made from: many stages
+    upon one, or upon one another, take no more than their own variables.
     """
 
     def __init__(self, environment: Mapping[str, str], *, whole: bool, escape: str) -> None:
-        self.values: dict[str, str | None] = {**DEFAULT_ENVIRONMENT, **environment}
-        self.environment = set(self.values)
-        self.unset: set[str] = set()
+        given = {**DEFAULT_ENVIRONMENT, **environment}
+        entries = {name: _Entry(True, True, _bounded(value)) for name, value in given.items()}
+        self._layers: list[dict[str, _Entry]] = [entries]
+        self._shared = False
         self.whole = whole
         self.escape = escape
 
     def copy(self) -> Scope:
-        """One of its own, with the same variables."""
-        made = Scope({}, whole=self.whole, escape=self.escape)
-        made.values = dict(self.values)
-        made.environment = set(self.environment)
-        made.unset = set(self.unset)
+        """One of its own, with the same variables.  This one must not change any more."""
+        self._shared = True
+        made = Scope.__new__(Scope)
+        made._layers = [{}, *self._layers]
+        if len(made._layers) > _LAYERS:
+            flat: dict[str, _Entry] = {}
+            for layer in reversed(self._layers):
+                flat.update(layer)
+            made._layers = [flat]
+        made._shared = False
+        made.whole, made.escape = self.whole, self.escape
         return made
 
+    def taken(self) -> Scope:
+        """As a copy, for the last that asks: itself, if nobody shares it."""
+        return self.copy() if self._shared else self
+
+    def _find(self, name: str) -> _Entry | None:
+        for layer in self._layers:
+            if name in layer:
+                return layer[name]
+        return None
+
     def __contains__(self, name: object) -> bool:
-        return name in self.values or name in self.unset
+        return self._find(str(name)) is not None
 
     def __iter__(self) -> Iterator[str]:
-        yield from self.values
-        yield from self.unset
+        for layer in self._layers:
+            yield from layer
 
     def put(self, name: str, value: str | None) -> None:
-        """ENV."""
-        self.values[name] = value if value is None or len(value) <= _LONGEST else None
-        self.environment.add(name)
+        """ENV; None: a value that is not known."""
+        self._layers[0][name] = _Entry(True, True, _bounded(value))
 
-    def declare(self, name: str, value: str | None, *, known: bool = True) -> None:
-        """ARG; None, if `known`, is no value at all."""
-        if name in self.environment:
-            return
-        if value is None and known:
-            self.unset.add(name)
-            self.values.pop(name, None)
-            return
-        self.values[name] = value if value is None or len(value) <= _LONGEST else None
+    def declare(self, name: str, value: str | None, *, is_set: bool = True) -> None:
+        """ARG; not `is_set`: it has no value."""
+        found = self._find(name)
+        if found is None or not found.environment:
+            self._layers[0][name] = _Entry(False, is_set, _bounded(value))
 
     def value(self, word: str) -> str | None:
         """`word` expanded; None where that is not certain."""
+        known: dict[str, str] = {}
         for match in _MENTIONED.finditer(word):
-            name = match[1]
-            if self.values.get(name) is None:
-                uncertain = name in self.values or not self.whole
-                if uncertain and name not in self.unset:
+            found = self._find(match[1])
+            if found is None:
+                if not self.whole:
                     return None
-        known = _Known(self.values)
+            elif found.is_set:
+                if found.value is None:
+                    return None
+                known[match[1]] = found.value
         try:
             return expand(word, known, self.escape)
         except ExpansionError:
             return None
 
 
-class _Known(dict[str, str]):
-    """A view without the names whose value is None."""
-
-    def __init__(self, values: Mapping[str, str | None]) -> None:
-        super().__init__()
-        self._values = values
-
-    def __missing__(self, name: str) -> str:
-        value = self._values[name]
-        if value is None:
-            raise KeyError(name)
-        return value
+def _bounded(value: str | None) -> str | None:
+    return value if value is None or len(value) <= _LONGEST else None
 
 
 class GlobalScope:

@@ -182,9 +182,10 @@ class State:
         if given is not None:
             self.scope.declare(name, given)
         elif default is not None:
-            self.scope.declare(name, self.scope.value(default), known=False)
+            self.scope.declare(name, self.scope.value(default))
         else:
-            self.scope.declare(name, subject.globals.values.get(name))
+            value = subject.globals.values.get(name)
+            self.scope.declare(name, value, is_set=value is not None)
 
 
 class Walk:
@@ -236,11 +237,11 @@ class Walk:
 
     def _upon_stage(self, stage: Stage, base: int) -> State:
         before = self._states[base]
-        # The last that builds upon it has it for itself: copies would grow with the square.
-        last = self._last[base] == stage.index
-        if last:
+        if self._last[base] == stage.index:
             del self._states[base]
-        state = State(stage, before.scope if last else before.scope.copy())
+            state = State(stage, before.scope.taken())
+        else:
+            state = State(stage, before.scope.copy())
         state.shell, state.workdir = before.shell, before.workdir
         state.entrypoint, state.triggers = before.entrypoint, list(before.triggers)
         return state
