@@ -17,6 +17,7 @@ import msgspec
 
 from corten.builder.attestations import Attestation
 from corten.builder.graph import Copy, Run, SourceImage, Step, is_remote, order
+from corten.builder.named_contexts import LAYOUT, split_layout
 from corten.builder.plan import BaseImage, Plan, Wishes
 from corten.builder.scope import PROXIES
 from corten.dockerfile.errors import did_you_mean
@@ -182,6 +183,9 @@ def _digest_set(text: str) -> dict[str, str]:
 
 def image_uri(name: str, platform: str) -> str:
     """The package URL of an image: ``pkg:docker/alpine@3.17?platform=linux%2Famd64``."""
+    if name.startswith(LAYOUT):  # a directory of this machine: its path is nobody's business
+        directory, _ = split_layout(name)
+        return f"pkg:oci/{quote(directory.rpartition('/')[2])}?platform={quote(platform, safe='')}"
     reference = Reference.parse(name)
     version = quote(reference.target, safe="")
     return f"pkg:docker/{reference.familiar_name()}@{version}?platform={quote(platform, safe='')}"
