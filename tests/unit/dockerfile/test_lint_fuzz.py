@@ -116,7 +116,7 @@ def test_time_is_linear(repeated: str) -> None:
         body = "".join(repeated.format(n, n + 1) for n in range(count))
         return f"FROM a AS s0\nARG A=x\n{body}"
 
-    short, long = _time(text(500)), _time(text(4000))
+    short, long = _time(text(300)), _time(text(2400))
     assert long < 8 * 4 * short + 0.05, (short, long)
 
 
