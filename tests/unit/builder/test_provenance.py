@@ -146,7 +146,7 @@ def test_image_urls() -> None:
     assert image_uri("localhost:5000/a/b:1", "linux/arm/v7") == (
         "pkg:docker/localhost:5000/a/b@1?platform=linux%2Farm%2Fv7"
     )
-    assert image_uri("oci-layout:///home/me/layout:1", "linux/amd64") == "oci-layout://layout:1"
+    assert image_uri("oci-layout:///home/me/layout:1", "a") == "pkg:oci/layout?platform=a"
 
 
 def test_attestations_are_stored_as_a_manifest_of_their_own() -> None:
