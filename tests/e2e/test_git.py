@@ -258,7 +258,7 @@ def test_trees_that_name_each_other_do_not_grow_without_end(
     rows, kind = f"100644 blob {blob}", "blob"
     tree = ""
     for _ in range(10):
-        rows = "".join(f"{rows.split(chr(9))[0]}\tf{n}\n" for n in range(10))
+        rows = "".join(f"{rows.split(chr(9), maxsplit=1)[0]}\tf{n}\n" for n in range(10))
         tree = git(origin.work, "mktree", text=rows)
         rows, kind = f"040000 tree {tree}", "tree"
     assert kind == "tree"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from corten.builder.build import BuildRequest, Equipment, build
+from corten.builder.build import BuildRequest, Equipment, Pull, build
 from corten.builder.imaging import BuildResult
 from corten.builder.plan import BaseImage, BaseRequest
 from corten.builder.stacks import Stacks
@@ -86,7 +86,7 @@ class Workshop:
     def stacks(self) -> Stacks:
         return Stacks(self.store, self.snapshotter, self.root / "cache")
 
-    def resolve(self, request: BaseRequest, pull: bool, job: Job) -> BaseImage:
+    def resolve(self, request: BaseRequest, pull: Pull, job: Job) -> BaseImage:
         name = str(Reference.parse(request.name))
         descriptor = self.store.resolve(name)
         _, config = self.read(descriptor)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from corten.builder.attesting import Attest, Compress, attested, canonical, downloads
 from corten.builder.cache import BuildCache
 from corten.builder.context import open_context, read_small
+from corten.builder.contexts import FETCHED
+from corten.builder.given import Given
 from corten.builder.graph import Origin, Step
 from corten.builder.imaging import (
     BuildResult,
@@ -20,11 +23,13 @@ from corten.builder.imaging import (
     store_result,
 )
 from corten.builder.lower import bases, lower
+from corten.builder.named_contexts import NamedContext
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.platforms import all_origins, all_warnings
 from corten.builder.provenance import Circumstances
 from corten.builder.retiming import retimed
 from corten.builder.reviewing import review, surroundings
+from corten.builder.rights import check_rights
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
 from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, Made, inline_cache
@@ -42,15 +47,18 @@ from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from corten.builder.agents import Agents
     from corten.runtime.protocols import Executor
     from corten.snapshot.protocols import Snapshotter
 
 _ROUNDS = 16
 
-ResolveBase = Callable[[BaseRequest, bool, Job], BaseImage]
+Pull = Literal["missing", "always", "never"]
+
+ResolveBase = Callable[[BaseRequest, Pull, Job], BaseImage]
 """Finds an image, with all its layers, in the local store, or brings it there.
 
-The flag asks to look for a newer one at its registry.  Raises: NotFound, Denied,
+The policy says when to ask its registry: where there is none here, always, never.  Raises: NotFound, Denied,
 Unavailable.
 """
 
@@ -64,7 +72,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``rewrite_times`` lets no file in it be newer than SOURCE_DATE_EPOCH.  Unless ``kept`` the
     store gets no image: who holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
-    SOURCE_DATE_EPOCH are taken from it.
+    SOURCE_DATE_EPOCH are taken from it.  ``given`` is what steps are lent, ``hosts`` are
+    ``NAME=ADDRESS`` that they know.  ``contexts`` are the named ones by their key, with
+    directories for those of files.  ``pull`` is when to look for newer images: missing, always
+    or never.  Steps of ``no_cache_stages`` are run although they are cached.
     """
 
     context: Path
@@ -75,7 +86,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     build_args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     no_cache: bool = False
-    pull: bool = False
+    pull: Pull = "missing"
     platforms: tuple[Platform, ...] = ()
     kept: bool = True
     squash: bool = False
@@ -84,6 +95,10 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     network: str = "host"
     threads: int = 4
     environ: Mapping[str, str] = {}
+    given: Given = Given()
+    hosts: tuple[str, ...] = ()
+    contexts: Mapping[str, NamedContext] = {}
+    no_cache_stages: tuple[str, ...] = ()
 
 
 class Equipment(NamedTuple):
@@ -122,10 +137,20 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
 
 def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
     path = request.dockerfile or request.context / "Dockerfile"
-    context = open_context(request.context, path)
+    fetched = equipment.folder / FETCHED
+    context = open_context(request.context, path, lasting=fetched not in request.context.parents)
+    contexts = {
+        name: open_context(
+            Path(one.value), name=name, lasting=fetched not in Path(one.value).parents
+        )
+        for name, one in request.contexts.items()
+        if one.kind == "files"
+    }
     text = _read(path)
     dockerfile = parse(text, path.name)
     plans, known = _plans(dockerfile, request, equipment.resolve_base, job)
+    for plan in plans:
+        check_rights(plan, request.given.allowed, request.network, path.name)
     origins = all_origins(plans)
     wishes = _wishes(request, _platforms(request)[0])
     around = surroundings(wishes, known, context.ignore, last=True)
@@ -144,11 +169,17 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         origins=origins,
         shared=shared,
         host=request.host,
+        given=request.given,
+        contexts=contexts,
     )
-    with BuildCache(equipment.folder) as cache:
+    with BuildCache(equipment.folder) as cache, _agents(request) as agents:
+        setting = setting._replace(agents=agents)
         worker = ImageWorker(stacks, equipment.executor, cache, setting)
         solver: Solver[Result] = Solver(
-            worker, threads=request.threads, use_cache=not request.no_cache
+            worker,
+            threads=request.threads,
+            use_cache=not request.no_cache,
+            fresh=frozenset().union(*(plan.fresh for plan in plans)),
         )
         try:
             results = _solve(solver, plans, origins, job)
@@ -187,6 +218,14 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         every = list(dict.fromkeys(each for made in own for each in made))
         equipment.caches.send(list(worker.made.values()), every, stacks, job)
     return msgspec.structs.replace(result, warnings=warnings)
+
+
+def _agents(request: BuildRequest) -> AbstractContextManager[Agents | None]:
+    if not request.given.agents:
+        return nullcontext()
+    from corten.builder.agents import Agents
+
+    return Agents(request.given.agents)
 
 
 def _finished(
@@ -232,6 +271,9 @@ def _wishes(request: BuildRequest, platform: Platform) -> Wishes:
         labels=request.labels,
         platform=platform,
         build_platform=request.host,
+        hosts=request.hosts,
+        contexts=request.contexts,
+        fresh=request.no_cache_stages,
     )
 
 
@@ -255,7 +297,7 @@ def _plans(
 def _resolve(
     dockerfile: Dockerfile,
     wishes: Wishes,
-    pull: bool,
+    pull: Pull,
     known: dict[tuple[str, str], BaseImage],
     resolve: ResolveBase,
     job: Job,

@@ -15,18 +15,30 @@ _IGNORE_FILE = ".dockerignore"
 
 
 class Context:
-    """A directory to build from, with its ignore file's patterns."""
+    """A directory to build from, with its ignore file's patterns.
 
-    def __init__(self, directory: Path, ignore: Ignore) -> None:
+    ``title`` is what messages call it; one that is not ``lasting`` goes away after the build.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        ignore: Ignore,
+        title: str = "the build context",
+        *,
+        lasting: bool = True,
+    ) -> None:
         self.directory = directory
         self.ignore = ignore
+        self.title = title
+        self.lasting = lasting
 
     def tree(self) -> Tree:
         """The files that are in the context.  Raises: NotFound, Denied."""
         try:
-            return open_tree(self.directory, self.ignore, "the build context")
+            return open_tree(self.directory, self.ignore, self.title)
         except OSError as error:
-            raise _explained(error, "build context", self.directory) from None
+            raise _explained(error, self.title, self.directory) from None
 
     @property
     def name(self) -> str:
@@ -34,16 +46,22 @@ class Context:
         return str(self.directory.resolve())
 
 
-def open_context(directory: Path, dockerfile: Path | None = None) -> Context:
+def open_context(
+    directory: Path, dockerfile: Path | None = None, *, name: str = "", lasting: bool = True
+) -> Context:
     """The context in `directory`; an ignore file named after the Dockerfile comes first.
 
-    Raises: NotFound, Invalid: it is no directory; PatternError.
+    `name` is that of a named one.  Raises: NotFound, Invalid: it is no directory; PatternError.
     """
+    title = f"build context {name}" if name else "build context"
     if not directory.is_dir():
         if directory.exists():
-            raise Invalid(f"build context {directory} is not a directory")
-        raise NotFound(f"build context {directory} does not exist")
-    return Context(directory, _read_ignore(directory, dockerfile))
+            raise Invalid(f"{title} {directory} is not a directory")
+        raise NotFound(f"{title} {directory} does not exist")
+    ignore = _read_ignore(directory, dockerfile)
+    return Context(
+        directory, ignore, f"context {name}" if name else "the build context", lasting=lasting
+    )
 
 
 def _read_ignore(directory: Path, dockerfile: Path | None) -> Ignore:

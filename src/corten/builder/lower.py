@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from corten.builder.graph import Copy as CopyStep
 from corten.builder.graph import Graph, Origin, Scratch, SourceImage, Step
+from corten.builder.named_contexts import NamedContext, context_key
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.scope import Arguments, platform_arguments
 from corten.builder.stage import StageState
 from corten.dockerfile.errors import DockerfileError, did_you_mean
-from corten.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Stage
+from corten.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Run, Stage
 from corten.dockerfile.parser import parse_trigger
 from corten.errors import Invalid
 from corten.oci.digest import Digest
@@ -65,6 +67,7 @@ def lower(dockerfile: Dockerfile, wishes: Wishes, known: Known) -> Plan:
         author=state.author,
         warnings=tuple(warnings),
         epoch=lowering.arguments.epoch,
+        fresh=frozenset(lowering.fresh),
     )
 
 
@@ -106,12 +109,14 @@ class _Lowering:
         self.known = known
         self.strict = strict
         automatic = platform_arguments(wishes.platform, wishes.build_platform)
-        self.arguments = Arguments(dockerfile, wishes.build_args, automatic)
+        self.arguments = Arguments(dockerfile, wishes.build_args, automatic, wishes.hosts)
         self.missing: dict[tuple[str, str], BaseRequest] = {}
         self.states: dict[int, StageState] = {}
         self.under_way: list[int] = []
         self.titles: dict[Digest, tuple[str, Instruction]] = {}
         self.warnings: list[str] = []
+        self.fresh: set[Digest] = set()
+        self._fresh_stages = {_target(dockerfile, name).index for name in wishes.fresh}
 
     def stage(self, stage: Stage) -> StageState:
         """The state after all of the stage's instructions."""
@@ -122,6 +127,12 @@ class _Lowering:
             raise self.error(stage.source, f"stages need one another: {' -> '.join(names)}")
         self.under_way.append(stage.index)
         try:
+            named = self.named(stage.name) if stage.name else None
+            if named is not None:
+                platform = self._platform(stage, self.arguments.globals())
+                state = self._upon(named, stage.name, platform, stage.source)
+                self.states[stage.index] = state
+                return state
             state = self._start(stage)
             for trigger in state.take_triggers():
                 try:
@@ -150,15 +161,45 @@ class _Lowering:
         earlier = self._earlier(stage, name)
         if earlier is not None:
             return StageState.upon(self.stage(earlier), self.arguments)
-        state = StageState(self.arguments, platform)
         if name == SCRATCH:
+            state = StageState(self.arguments, platform)
             state.begin(Step(Scratch(), (), str(platform)), None)
             return state
-        base = self.image(source, name, platform)
+        named = self.named(name) or NamedContext("image", name)
+        return self._upon(named, name, platform, source, stage.title)
+
+    def named(self, name: str) -> NamedContext | None:
+        """The context that stands for `name`."""
+        return self.wishes.contexts.get(context_key(name)) if self.wishes.contexts else None
+
+    def _upon(
+        self,
+        named: NamedContext,
+        name: str,
+        platform: Platform,
+        source: Instruction,
+        title: str = "",
+    ) -> StageState:
+        """A state that begins upon what `named` is, which `source` calls `name`."""
+        if named.kind == "stage":
+            target = self.dockerfile.stage(named.value)
+            if target is None:
+                reason = f"context {name} is stage {named.value!r}, which there is not"
+                raise self.error(source, reason, name)
+            return StageState.upon(self.stage(target), self.arguments)
+        state = StageState(self.arguments, platform)
+        if named.kind == "files":
+            state.begin(Step(Scratch(), (), str(platform)), None)
+            time = self.arguments.epoch or 0
+            op = CopyStep(("/",), "/", context=context_key(name), time=time)
+            state.advance(op, f"COPY context {name} /")
+            self.titles.setdefault(state.step.digest, (f"context {name}", source))
+            return state
+        base = self.image(source, named.value, platform)
         layers = base.config.diff_ids if base else ()
-        step = Step(SourceImage(base.name if base else name, layers), (), str(platform))
+        step = Step(SourceImage(base.name if base else named.value, layers), (), str(platform))
         state.begin(step, base)
-        self.titles.setdefault(step.digest, (stage.title, source))
+        self.titles.setdefault(step.digest, (title or name, source))
         return state
 
     def _earlier(self, stage: Stage, name: str) -> Stage | None:
@@ -197,22 +238,28 @@ class _Lowering:
             return
         before = state.step
         state.apply(instruction, origins)
+        for part in state.take_parts():
+            self._added(part, stage)
+            self.titles.setdefault(part.digest, (stage.title, instruction))
         if state.step is not before:
+            self._added(state.step, stage)
             self.titles.setdefault(state.step.digest, (stage.title, instruction))
         self.warnings.extend(state.take_warnings())
+
+    def _added(self, step: Step, stage: Stage) -> None:
+        if stage.index in self._fresh_stages:
+            self.fresh.add(step.digest)
 
     def _from(self, instruction: Instruction, name: str, platform: Platform) -> Step:
         """The step whose file system COPY --from or a mount takes from."""
         stage = self.dockerfile.stage(name)
         if stage is not None:
             return self.stage(stage).step
-        if name.isdigit():
+        named = self.named(name)
+        if named is None and name.isdigit():
             raise self.error(instruction, f"there is no stage number {name}", f"from={name}")
-        base = self.image(instruction, name, platform)
-        layers = base.config.diff_ids if base else ()
-        step = Step(SourceImage(base.name if base else name, layers), (), str(platform))
-        self.titles.setdefault(step.digest, (name, instruction))
-        return step
+        named = named or NamedContext("image", name)
+        return self._upon(named, name, platform, instruction).step
 
 
 def _numbered(lowering: _Lowering, root: Step) -> dict[Digest, Origin]:
@@ -228,10 +275,15 @@ def _numbered(lowering: _Lowering, root: Step) -> dict[Digest, Origin]:
     for step, title, instruction in rows:
         seen[title] = seen.get(title, 0) + 1
         text = f"FROM {step.op.name}" if isinstance(step.op, SourceImage) else instruction.text
+        if isinstance(step.op, CopyStep) and step.op.context:
+            text = f"files of {title}"
+        elif isinstance(step.op, CopyStep) and isinstance(instruction, Run):
+            text = f"files for {text}"
         taken_from = ""
         if isinstance(instruction, Copy) and (name := instruction.source_stage):
             stage = lowering.dockerfile.stage(name)
-            taken_from = f"stage {name}" if stage is not None else f"image {name}"
+            kind = "context" if lowering.named(name) else "stage" if stage else "image"
+            taken_from = f"{kind} {name}"
         origins[step.digest] = Origin(
             f"[{title} {seen[title]}/{totals[title]}] {text}",
             instruction.line,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from corten.builder.graph import Graph, Step
+from corten.builder.named_contexts import NamedContext
 from corten.oci.digest import Digest
 from corten.oci.image_config import ContainerConfig, ImageConfig
 from corten.oci.platform import Platform
@@ -40,6 +41,12 @@ class Wishes(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = {}
     platform: Platform = Platform(architecture="amd64", os="linux")
     build_platform: Platform = Platform(architecture="amd64", os="linux")
+    hosts: tuple[str, ...] = ()
+    """``NAME=ADDRESS`` that steps find in ``/etc/hosts``."""
+    contexts: Mapping[str, NamedContext] = {}
+    """What names of images and stages stand for, by `context_key`."""
+    fresh: tuple[str, ...] = ()
+    """Stages whose steps are run although they are cached."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -54,7 +61,8 @@ class Plan(msgspec.Struct, frozen=True):
     """A lowered build: the steps to evaluate, and the image to make of their results.
 
     ``base`` is the image whose layers and history come first (None: scratch);
-    ``epoch`` is SOURCE_DATE_EPOCH in Unix seconds, or None.
+    ``epoch`` is SOURCE_DATE_EPOCH in Unix seconds, or None.  ``fresh``: steps that are run
+    although they are cached.
     """
 
     graph: Graph
@@ -66,3 +74,4 @@ class Plan(msgspec.Struct, frozen=True):
     author: str = ""
     warnings: tuple[str, ...] = ()
     epoch: int | None = None
+    fresh: frozenset[Digest] = frozenset()

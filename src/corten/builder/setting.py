@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from corten.builder.context import Context
-from corten.builder.graph import Origin, Step
+from corten.builder.given import Given
+from corten.builder.graph import Copy, Origin, Step
 from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.oci.digest import Digest
 from corten.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from corten.builder.agents import Agents
 
 
 class Setting(NamedTuple):
     """What a build's steps share.
 
     ``network`` is what ``default`` means; ``file`` is the Dockerfile's name in
-    messages; ``folder`` is for temporary files; ``host`` is what this machine runs (None:
-    whatever it is asked to).
+    messages; ``contexts`` has named ones by their key; ``folder`` is for temporary files; ``host`` is what this machine runs (None:
+    whatever it is asked to).  ``given`` is what the caller lends, ``agents`` those of it that run.
     """
 
     context: Context
@@ -30,6 +34,13 @@ class Setting(NamedTuple):
     origins: Mapping[Digest, Origin] = {}
     shared: SharedCaches = NO_CACHES
     host: Platform | None = None
+    given: Given = Given()
+    agents: Agents | None = None
+    contexts: Mapping[str, Context] = {}
+
+    def context_of(self, op: Copy) -> Context:
+        """The context that a copy takes from."""
+        return self.contexts[op.context] if op.context else self.context
 
     def place(self, step: Step) -> str:
         """The line of the Dockerfile that the step stands for, as messages begin."""

@@ -7,7 +7,7 @@ The solver knows nothing of containers or files: what a step means is the
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
@@ -48,15 +48,24 @@ class Worker(Protocol[R]):
 class Solver(Generic[R]):
     """Evaluates steps with up to `threads` at a time.
 
-    Without `use_cache` nothing is looked up, but results are saved all the same.
+    Without `use_cache` nothing is looked up, nor for the steps `fresh`, but results are saved
+    all the same.
     """
 
-    def __init__(self, worker: Worker[R], *, threads: int = 4, use_cache: bool = True) -> None:
+    def __init__(
+        self,
+        worker: Worker[R],
+        *,
+        threads: int = 4,
+        use_cache: bool = True,
+        fresh: Collection[Digest] = (),
+    ) -> None:
         if threads < 1:
             raise ValueError("a solver needs at least one thread")
         self._worker = worker
         self._threads = threads
         self._use_cache = use_cache
+        self._fresh = fresh
 
     def solve(
         self, targets: Sequence[Step], job: Job, origins: Mapping[Digest, Origin] | None = None
@@ -83,9 +92,10 @@ class Solver(Generic[R]):
 
     def _evaluate(self, step: Step, inputs: Sequence[R], job: Job) -> R:
         worker = self._worker
+        use_cache = self._use_cache and step.digest not in self._fresh
         first = worker.key(step, inputs)
         second = None
-        if self._use_cache:
+        if use_cache:
             if first is not None:
                 found = worker.load(first, step, inputs)
                 if found is not None:
@@ -100,7 +110,7 @@ class Solver(Generic[R]):
                         worker.save([first], step, inputs, found)
                     return found
         key = first or second
-        if key is None or not self._use_cache:
+        if key is None or not use_cache:
             return self._run(step, inputs, first, job)
         with worker.claim(key, job):
             # Another build may have run it meanwhile.

@@ -62,7 +62,11 @@ class ImageWorker:
         self._executor = executor
         self._cache = cache
         self._setting = setting
-        self._hashes = FileHashes(cache, setting.context.name)
+        self._hashes = {
+            context.name: FileHashes(cache, context.name)
+            for context in (setting.context, *setting.contexts.values())
+            if context.lasting
+        }
         self._content: dict[Digest, str] = {}
         self.made: dict[Digest, Made] = {}
 
@@ -154,8 +158,9 @@ class ImageWorker:
             return Result((*below, layer) if layer else below, created)
 
     def finish(self) -> None:
-        """Keep what was learnt of the context's files."""
-        self._hashes.save()
+        """Keep what was learnt of the contexts' files."""
+        for hashes in self._hashes.values():
+            hashes.save()
 
     @contextmanager
     def _blame(self, step: Step) -> Iterator[None]:
@@ -178,15 +183,23 @@ class ImageWorker:
 
         setting = self._setting
         view: AbstractContextManager[Tree]
+        hashes = None
         if op.from_input:
             origin = setting.origins.get(step.digest)
             label = (origin.taken_from if origin else "") or "what it copies from"
             view = self._stacks.view(inputs[1].layers, label)
         else:
-            view = setting.context.tree()
-        hashes = None if op.from_input else self._hashes
+            context = setting.context_of(op)
+            view, hashes = context.tree(), self._hashes.get(context.name)
         with view as tree:
-            means = Means(self._cache, self._temporary, setting.environ)
+            means = Means(
+                self._cache,
+                self._temporary,
+                setting.environ,
+                setting.folder,
+                lambda name: setting.given.secret(name, setting.environ),
+                lambda: setting.agents.socket("default") if setting.agents else "",
+            )
             yield Sources(tree, op.from_input, hashes, means)
 
     @contextmanager

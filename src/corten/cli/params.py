@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -72,16 +71,9 @@ class Folder(click.Path):
 
 
 class ContextFolder(Folder):
-    """What a build may take files from."""
+    """What a build may take files from: a directory, ``-``, or an address."""
 
     missing_hint = "name the context; for this directory that is a dot: corten build ."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The directory.  What Docker would fetch is refused by name."""
-        text = str(value)
-        if "://" in text or text.startswith("git@"):
-            self.fail(f"{text} is no directory: fetch it, and name where it is", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 class ContainerName(click.ParamType[str]):

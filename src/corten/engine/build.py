@@ -12,10 +12,12 @@ import msgspec
 
 from corten import __version__
 from corten.builder.attesting import Attest
-from corten.builder.build import BuildRequest, Equipment
+from corten.builder.build import BuildRequest, Equipment, Pull
 from corten.builder.build import build as build_image
+from corten.builder.contexts import Means, Opened, Wanted, keeps_git, open_contexts
 from corten.builder.imaging import BuildResult
 from corten.builder.lockfile import Lock, lock_path, read_lock
+from corten.builder.named_contexts import NamedContext, parse_contexts
 from corten.builder.platforms import parse_platforms
 from corten.builder.provenance import parse_provenance
 from corten.builder.shared_cache import NO_PLACES, CachePlaces
@@ -36,17 +38,22 @@ from corten.runtime.protocols import Executor
 class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What ``corten build`` may be told.
 
-    ``locked`` builds on what the lock file says.  ``cache_from`` and ``cache_to`` as on the command line.  ``dockerfile`` empty: ``Dockerfile`` in the context.  ``network`` is ``host`` or ``none``.
+    ``locked`` builds on what the lock file says.  ``cache_from`` and ``cache_to`` as on the command line.  ``network`` is ``host`` or ``none``.
+    ``context``, ``dockerfile`` (empty: ``Dockerfile`` in the context) and ``build_contexts``
+    (``NAME=VALUE``) as on the command line: directories, ``-``, URLs.  Steps of the stages
+    ``no_cache_filter`` are run although they are cached.
     """
 
-    context: Path
+    context: str | Path
     dockerfile: str = ""
     tags: tuple[str, ...] = ()
     target: str = ""
     build_args: Mapping[str, str] = msgspec.field(default_factory=dict)
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     no_cache: bool = False
-    pull: bool = False
+    no_cache_filter: tuple[str, ...] = ()
+    pull: Pull = "missing"
+    build_contexts: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     network: str = "host"
     threads: int = 4
@@ -106,10 +113,10 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
     check_outputs(outputs, tags)
     named = dict.fromkeys((*tags, *(name for each in outputs for name in each.names)))
     kept = not outputs or any(each.keeps for each in outputs)
+    contexts = parse_contexts(options.build_contexts)
     request = BuildRequest(
-        context=options.context,
+        context=Path(options.context),
         host=host.platform,
-        dockerfile=Path(options.dockerfile) if options.dockerfile else None,
         target=options.target,
         tags=tuple(named),
         kept=kept,
@@ -123,21 +130,46 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
         build_args=options.build_args,
         labels=options.labels,
         no_cache=options.no_cache,
+        no_cache_stages=options.no_cache_filter,
         pull=options.pull,
         platforms=parse_platforms(options.platforms, host.platform),
         network="none" if options.network == "none" else "host",
         threads=options.threads,
         environ=dict(os.environ),
     )
-    lock = None
-    if options.locked:
-        lock = read_lock(lock_path(request.dockerfile or request.context / "Dockerfile"))
     # What the store does not keep stays at least until it is where it shall go.
     with host.store.lease() if outputs else nullcontext():
-        with _caches(host, options) as caches:
+        with _opened(host, options, contexts, job) as opened, _caches(host, options) as caches:
+            request = _placed(request, contexts, opened)
+            lock = None
+            if options.locked:
+                lock = read_lock(lock_path(request.dockerfile or request.context / "Dockerfile"))
             result = build_image(request, _equipment(host, caches, lock), job)
         sent = send(host, outputs, result, tags, job)
     return BuildOutcome(result, sent, request.tags, kept, takes_stdout(outputs))
+
+
+def _opened(
+    host: Host, options: BuildOptions, contexts: Mapping[str, NamedContext], job: Job
+) -> AbstractContextManager[Opened]:
+    """The directories that the build takes files from."""
+    wanted = Wanted(options.context, options.dockerfile, contexts, keeps_git(options.build_args))
+    return open_contexts(wanted, Means(host.root / "cache", os.environ), job)
+
+
+def _placed(
+    request: BuildRequest, contexts: Mapping[str, NamedContext], opened: Opened
+) -> BuildRequest:
+    """`request` with directories in place of what they were fetched from."""
+    return msgspec.structs.replace(
+        request,
+        context=opened.directory,
+        dockerfile=opened.dockerfile,
+        contexts={
+            key: NamedContext("files", str(opened.named[key])) if one.kind == "files" else one
+            for key, one in contexts.items()
+        },
+    )
 
 
 def _caches(host: Host, options: BuildOptions) -> AbstractContextManager[CachePlaces]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from corten.builder.context import open_context, read_small
+from corten.builder.contexts import FETCHED, Means, Opened, Wanted, open_contexts
 from corten.builder.plan import Wishes
 from corten.builder.platforms import parse_platforms
 from corten.builder.reviewing import facts, surroundings
@@ -33,7 +34,7 @@ _INPUT = Path("/dev/stdin")
 class LintOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to check: as for a build.  ``mend`` rewrites the file where that is certain."""
 
-    context: Path
+    context: str | Path
     dockerfile: str = ""
     target: str = ""
     build_args: Mapping[str, str] = {}
@@ -58,10 +59,19 @@ def lint(host: Host, options: LintOptions, job: Job) -> Linted:
     Raises: NotFound: the context or the Dockerfile; DockerfileError: it does not parse;
     Usage: `mend` of what is no file; Conflict: it was changed meanwhile.
     """
-    path = Path(options.dockerfile) if options.dockerfile else options.context / "Dockerfile"
-    if options.mend and (path == _INPUT or (path.exists() and not path.is_file())):
-        raise Usage(f"{path} is no file that --fix could write", hint="name one with -f FILE")
-    ignore = open_context(options.context, path).ignore
+    wanted = Wanted(options.context, options.dockerfile)
+    with open_contexts(wanted, Means(host.root / "cache", os.environ), job) as opened:
+        return _lint(host, options, opened, job)
+
+
+def _lint(host: Host, options: LintOptions, opened: Opened, job: Job) -> Linted:
+    path = opened.dockerfile or opened.directory / "Dockerfile"
+    named = options.dockerfile or str(options.context)
+    fetched = host.root / "cache" / FETCHED in path.parents
+    if options.mend and (fetched or path == _INPUT or (path.exists() and not path.is_file())):
+        shown = named if fetched else path
+        raise Usage(f"{shown} is no file that --fix could write", hint="name one with -f FILE")
+    ignore = open_context(opened.directory, path).ignore
     text = read_small(path, "Dockerfile")
     dockerfile = parse(text, path.name)
     platforms = parse_platforms(options.platforms, host.platform)

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
+from corten.cli.context_flags import context_flags
 from corten.cli.frame import command as define
 from corten.cli.frame import host, reporting
 from corten.cli.lint_report import check_flags, run_check
 from corten.cli.output_flags import all_outputs, output_flags, report
 from corten.cli.params import ContextFolder, pairs
-
-_INPUT = "-"
 
 
 @define(
@@ -23,14 +22,16 @@ _INPUT = "-"
 corten build -t example/hello .
 corten build -f docker/Dockerfile.dev --target test --build-arg VERSION=1.2 .
 corten build --no-cache --pull -t example/hello:v2 .
-corten build - < Dockerfile                               without a context
+corten build - < Dockerfile                               without files
+tar -c . | corten build -                                 a context from elsewhere
+corten build https://git.example/user/app.git#v2:docker   and from a Git repository
 corten build -o out --target binaries .                   files, no image
 corten build --platform linux/amd64,linux/arm64 --push -t registry.example/app:2 .
 id=$(corten build -q .)
 corten build --check --fix .                              what could be better; nothing is built
 """,
 )
-@click.argument("context", metavar="DIR", type=ContextFolder(path_type=Path))
+@click.argument("context", metavar="CONTEXT", type=ContextFolder())
 @click.option(
     "-t",
     "--tag",
@@ -46,7 +47,7 @@ corten build --check --fix .                              what could be better; 
     type=click.Path(),
     default="",
     metavar="FILE",
-    help="The Dockerfile; - is standard input.  [default: DIR/Dockerfile]",
+    help="The Dockerfile; - is standard input, and a URL fetches it.  [default: in the context]",
 )
 @click.option("--target", default="", metavar="STAGE", help="Build up to this stage.")
 @click.option(
@@ -72,8 +73,7 @@ corten build --check --fix .                              what could be better; 
 @click.option(
     "--locked", is_flag=True, help="Build on what the lock file beside the Dockerfile names."
 )
-@click.option("--no-cache", is_flag=True, help="Run every step.")
-@click.option("--pull", is_flag=True, help="Look for newer base images.")
+@context_flags
 @click.option(
     "--network",
     type=click.Choice(["host", "none", "default"]),
@@ -89,10 +89,12 @@ corten build --check --fix .                              what could be better; 
 def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **flags: Any) -> int:
     """Build an image from a Dockerfile.
 
-    DIR is the context: the files that COPY and ADD may take, without those that its
-    .dockerignore names.  Stages that do not need each other are built at the same time;
-    what did not change since an earlier build is taken from the cache.  If DIR is -, the
-    Dockerfile comes from standard input and there are no files to take.
+    CONTEXT has the files that COPY and ADD may take, without those that its .dockerignore
+    names: a directory, the URL of a tar, or a Git repository (URL#REF:DIR).  If it is -,
+    standard input is a tar, or a Dockerfile that needs no files.
+
+    Stages that do not need each other are built at the same time; what did not change since
+    an earlier build is taken from the cache.
 
     Without --output the image is kept here.  With it, it is kept only where one of the outputs
     says so (type=image); type=local and type=tar give the files of the target stage.
@@ -100,19 +102,12 @@ def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **fla
     Progress goes to standard error, the result to standard output.  With --progress=json the
     last event's detail is the image's ID.
     """
-    from tempfile import TemporaryDirectory
-
     from corten.engine.build import BuildOptions, build
 
     flags["build_args"] = arguments(flags["build_args"])
     all_outputs(flags)
     flags["labels"] = dict(pairs(flags["labels"], "--label"))
     with ExitStack() as stack:
-        if str(flags["context"]) == _INPUT:
-            flags["context"] = Path(stack.enter_context(TemporaryDirectory(prefix="corten-")))
-            flags["dockerfile"] = flags["dockerfile"] or _INPUT
-        if flags["dockerfile"] == _INPUT:
-            flags["dockerfile"] = "/dev/stdin"
         checking, mending = flags.pop("check"), flags.pop("fix")
         if checking or mending:
             return run_check(flags, mending)
