@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corten.builder.attesting import Attest
-from corten.builder.provenance import ProvenanceOptions
+from corten.builder.attest import Attest, ProvenanceOptions
 from corten.errors import Invalid
 from corten.oci.platform import Platform
 from support.building import BUSYBOX, HOST, Workshop, needs_busybox

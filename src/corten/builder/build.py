@@ -9,40 +9,31 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from corten.builder.attesting import Attest, Compress, attested, canonical, downloads
+from corten.builder.attest import Attest, Circumstances
 from corten.builder.cache import BuildCache
 from corten.builder.context import open_context, read_small
 from corten.builder.contexts import FETCHED
+from corten.builder.finishing import Compress, Finish
 from corten.builder.given import Given
 from corten.builder.graph import Origin, Step
-from corten.builder.imaging import (
-    BuildResult,
-    image_config,
-    name_result,
-    store_image,
-    store_result,
-)
+from corten.builder.imaging import BuildResult, name_result, store_result
 from corten.builder.lower import bases, lower
 from corten.builder.named_contexts import NamedContext
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.platforms import all_origins, all_warnings
-from corten.builder.provenance import Circumstances
-from corten.builder.retiming import retimed
 from corten.builder.reviewing import review, surroundings
 from corten.builder.rights import check_rights
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
 from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, Made, inline_cache
 from corten.builder.solver import Solver
-from corten.builder.squash import squashed
 from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
 from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
-from corten.errors import CortenError, Invalid, NotFound
+from corten.errors import CortenError, NotFound
 from corten.events.job import Job
 from corten.oci.digest import Digest
-from corten.oci.image_config import ImageConfig
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -185,32 +176,31 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
             results = _solve(solver, plans, origins, job)
         finally:
             worker.finish()
-        configs = [
-            _finished(image_config(plan, results), plan, request, stacks, cache) for plan in plans
-        ]
+        finish = Finish(
+            request.squash,
+            request.rewrite_times,
+            request.attest,
+            stacks,
+            cache,
+            equipment.compress,
+        )
+        configs = [finish.config(plan, results) for plan in plans]
         names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
         own = [_made(plan, worker) for plan in plans]
         with job.step("image", names or "without a name") as step:
             images = []
             for plan, config, made in zip(plans, configs, own, strict=True):
                 # What was made anew of the steps' layers is none of theirs.
-                inline = equipment.caches.inline and not (request.squash or request.rewrite_times)
+                inline = equipment.caches.inline and not finish.changes_layers
                 notes = inline_cache(made, config.diff_ids) if inline else {}
-                image = store_image(config, stacks, notes)
-                image = msgspec.structs.replace(image, epoch=plan.epoch)
-                if request.attest.any:
-                    made_of = Circumstances(
-                        file=path.name,
-                        text=text,
-                        wishes=_wishes(request, plan.platform),
-                        bases=canonical(known),
-                        downloads=downloads(plans, cache),
-                        network=request.network,
-                    )
-                    final = equipment.compress(image.descriptor, step)
-                    image = msgspec.structs.replace(image, descriptor=final)
-                    image = attested(image, plan, request.attest, made_of, stacks)
-                images.append(image)
+                made_of = Circumstances(
+                    file=path.name,
+                    text=text,
+                    wishes=_wishes(request, plan.platform),
+                    bases=known,
+                    network=request.network,
+                )
+                images.append(finish.image(plan, config, notes, made_of, step))
             result = store_result(images, stacks)
             if request.kept:
                 name_result(result, stacks, request.tags)
@@ -226,22 +216,6 @@ def _agents(request: BuildRequest) -> AbstractContextManager[Agents | None]:
     from corten.builder.agents import Agents
 
     return Agents(request.given.agents)
-
-
-def _finished(
-    config: ImageConfig, plan: Plan, request: BuildRequest, stacks: Stacks, cache: BuildCache
-) -> ImageConfig:
-    """The image with its own layers squashed or given other times, as was asked for."""
-    base = plan.base.config if plan.base else None
-    if request.squash:
-        config = squashed(config, base, stacks, cache)
-    if not request.rewrite_times:
-        return config
-    if plan.epoch is None:
-        raise Invalid(
-            "rewrite-timestamp needs a time", hint="--build-arg SOURCE_DATE_EPOCH=SECONDS"
-        )
-    return retimed(config, base, plan.epoch, stacks, cache)
 
 
 def _made(plan: Plan, worker: ImageWorker) -> list[Made]:

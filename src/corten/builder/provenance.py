@@ -8,21 +8,17 @@ nothing of proxies; all times are the image's, so that the same inputs give the 
 from __future__ import annotations
 
 import base64
-import csv
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
+from corten.builder.attest import Circumstances, ProvenanceOptions
 from corten.builder.attestations import Attestation
 from corten.builder.graph import Copy, Run, SourceImage, Step, is_remote, order
 from corten.builder.named_contexts import LAYOUT, split_layout
-from corten.builder.plan import BaseImage, Plan, Wishes
+from corten.builder.plan import Plan, Wishes
 from corten.builder.scope import PROXIES
-from corten.dockerfile.errors import did_you_mean
 from corten.dockerfile.mounts import SecretMount, SshMount
-from corten.errors import Invalid
 from corten.oci.codec import to_plain
 from corten.oci.image_config import ImageConfig
 from corten.oci.reference import Reference
@@ -31,55 +27,6 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:corten:build:dockerfile:v1"
 FILENAME = "provenance.json"
 _SHA1 = 40
-_OPTIONS = ("mode", "builder-id", "reproducible", "version")
-
-
-class ProvenanceOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--provenance`` says.  ``max`` has the Dockerfile, build arguments and steps, too."""
-
-    mode: Literal["min", "max"] = "min"
-    builder_id: str = ""
-    reproducible: bool = False
-
-
-def parse_provenance(text: str) -> ProvenanceOptions | None:
-    """``mode=max,builder-id=URI,…``, ``true`` or ``false``; None: there is to be none.
-
-    Raises: Invalid.
-    """
-    if text in ("", "false"):
-        return None
-    given: dict[str, str] = {}
-    for part in next(csv.reader([text])) if text != "true" else ():
-        name, equals, value = part.partition("=")
-        if not equals or name not in _OPTIONS:
-            raise Invalid(f"--provenance has no option {part!r}", hint=did_you_mean(name, _OPTIONS))
-        given[name] = value
-    mode = given.get("mode", "min")
-    if mode not in ("min", "max"):
-        raise Invalid(f"--provenance mode is min or max, not {mode!r}")
-    if given.get("version", "v1") != "v1":
-        raise Invalid(f"--provenance is made in version v1, not {given['version']!r}")
-    return ProvenanceOptions(
-        mode=mode,  # type: ignore[arg-type]
-        builder_id=given.get("builder-id", ""),
-        reproducible=given.get("reproducible") == "true",
-    )
-
-
-class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build was made of beside its plan.
-
-    ``bases`` by canonical name and platform; ``downloads``: digests of URLs, where known;
-    ``network`` is what RUN has by default.
-    """
-
-    file: str
-    text: str
-    wishes: Wishes
-    bases: Mapping[tuple[str, str], BaseImage]
-    downloads: Mapping[str, str] = {}
-    network: str = "host"
 
 
 def provenance(
@@ -155,10 +102,11 @@ def _dependencies(
     """Images and URLs, each once; whether that is all that the build took."""
     found: dict[str, dict[str, Any]] = {}
     complete = True
+    bases = {(base.name, where): base for (_, where), base in made_of.bases.items()}
     for step in steps:
         op = step.op
         if isinstance(op, SourceImage):
-            base = made_of.bases.get((op.name, step.platform))
+            base = bases.get((op.name, step.platform))
             uri = image_uri(op.name, step.platform)
             digest = base.digest if base is not None else None
             found[uri] = {"uri": uri, **({"digest": _digest_set(digest)} if digest else {})}

@@ -12,13 +12,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from corten.builder.cache import BuildCache, Saved
-from corten.builder.emulation import check_runs
 from corten.builder.graph import Copy, MakeDirectory, Run, Scratch, SourceImage, Step
 from corten.builder.hashes import FileHashes
 from corten.builder.setting import Setting
 from corten.builder.shared_cache import Made
-from corten.builder.stacks import Stacks
-from corten.content.claims import claim_file, wait_for
+from corten.builder.stacks import Stacks, layer_descriptor
+from corten.content.claims import wait_for
 from corten.errors import Cancelled, CortenError, StepFailed
 from corten.events.job import Job
 from corten.oci.codec import canonical_json
@@ -134,10 +133,10 @@ class ImageWorker:
 
     def claim(self, key: str, job: Job) -> AbstractContextManager[object]:
         """The right to run the step with this key: of builds that need it at once, one runs it."""
-        folder = self._setting.folder / "steps"
-        folder.mkdir(parents=True, exist_ok=True)
-        digest = Digest.of(key.encode())
-        return wait_for(lambda: claim_file(folder, digest), "for {}, which runs this step", job)
+        # No blob has this digest; whoever dies leaves what gc takes for any other claim.
+        name = layer_descriptor(Digest.of(key.encode()))
+        store = self._stacks.store
+        return wait_for(lambda: store.claim(name), "for {}, which runs this step", job)
 
     def run(self, step: Step, inputs: Sequence[Result], job: Job) -> Result:
         """Do what the step says.  Errors name the Dockerfile's line."""
@@ -253,6 +252,8 @@ class ImageWorker:
         from corten.builder.running import Runner
 
         if self._setting.host is not None:
+            from corten.builder.emulation import check_runs
+
             check_runs(Platform.parse(step.platform), self._setting.host)
         runner = Runner(self._stacks, self._executor, self._setting)
         return runner.run(step, op, inputs, job)

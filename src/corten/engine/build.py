@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from corten import __version__
-from corten.builder.attesting import Attest
+from corten.builder.attest import Attest, parse_provenance
 from corten.builder.build import BuildRequest, Equipment, Pull
 from corten.builder.build import build as build_image
 from corten.builder.contexts import Means, Opened, Wanted, keeps_git, open_contexts
@@ -19,7 +19,6 @@ from corten.builder.imaging import BuildResult
 from corten.builder.lockfile import Lock, lock_path, read_lock
 from corten.builder.named_contexts import NamedContext, parse_contexts
 from corten.builder.platforms import parse_platforms
-from corten.builder.provenance import parse_provenance
 from corten.builder.shared_cache import NO_PLACES, CachePlaces
 from corten.engine.build_bases import base_image
 from corten.engine.host import Host
@@ -28,7 +27,6 @@ from corten.engine.outputs.options import check_outputs, parse_output
 from corten.engine.outputs.send import send, takes_stdout
 from corten.errors import Invalid
 from corten.events.job import Job
-from corten.image.compress import compressed
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.reference import Reference
@@ -189,8 +187,14 @@ def _equipment(host: Host, caches: CachePlaces, lock: Lock | None) -> Equipment:
         resolve_base=lambda wanted, pull, job: base_image(host, wanted, pull, job, lock),
         folder=host.root / "cache",
         caches=caches,
-        compress=lambda descriptor, job: compressed(host.store, descriptor, job),
+        compress=lambda descriptor, job: _compressed(host, descriptor, job),
     )
+
+
+def _compressed(host: Host, descriptor: Descriptor, job: Job) -> Descriptor:
+    from corten.image.compress import compressed
+
+    return compressed(host.store, descriptor, job)
 
 
 def _check_text(what: str, values: Mapping[str, str]) -> None:

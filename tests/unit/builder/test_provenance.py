@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 
+from corten.builder.attest import Circumstances, ProvenanceOptions, parse_provenance
 from corten.builder.attestations import Attestation, store_attestations
 from corten.builder.lower import lower
 from corten.builder.plan import BaseImage, Wishes
 from corten.builder.platforms import all_origins, parse_platforms
-from corten.builder.provenance import (
-    Circumstances,
-    ProvenanceOptions,
-    image_uri,
-    parse_provenance,
-    provenance,
-)
+from corten.builder.provenance import image_uri, provenance
 from corten.content.memory import MemoryStore
 from corten.dockerfile.parser import parse
 from corten.errors import Invalid
@@ -55,7 +50,7 @@ def made(mode: str, text: str = TEXT, **more: Any) -> dict[str, Any]:
         file="Dockerfile",
         text=text,
         wishes=WISHES,
-        bases={(b.name, platform): b for (_, platform), b in known.items()},
+        bases=known,
         downloads={"https://example.com/x": str(Digest.of(b"x"))},
         **more,
     )
