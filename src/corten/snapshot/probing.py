@@ -10,7 +10,7 @@ import msgspec
 
 from corten.config.limits import MERGE_LIMIT
 from corten.errors import CortenError, Denied, Unsupported, Usage
-from corten.system.durable import write_durably
+from corten.snapshot.drafts import own_draft
 
 if TYPE_CHECKING:
     from corten.snapshot.erofs import Restore
@@ -78,7 +78,10 @@ def probe(root: Path, forced: str = "", *, again: bool = False) -> Report:
             return remembered.report
     report = _try_all(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, msgspec.json.encode(_Remembered(machine, report)))
+    # Not waited for to be on disk: what cannot be read is found out again.
+    draft = path.with_name(f".{_FILE}.{os.urandom(6).hex()}.tmp")
+    draft.write_bytes(msgspec.json.encode(_Remembered(machine, report)))
+    draft.replace(path)
     return report
 
 
@@ -125,8 +128,6 @@ def _try_all(root: Path) -> Report:
 
 def _try_erofs(root: Path) -> str:
     """Make a small layer under `root` and let the kernel open it.  Raises: CortenError."""
-    import tempfile
-
     from corten.archive.entry import Entry
     from corten.archive.tar_writer import TarWriter
     from corten.snapshot.erofs_index import build_index
@@ -135,8 +136,8 @@ def _try_erofs(root: Path) -> str:
 
     directory = root / "layers"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".probe-", dir=directory) as scratch:
-        tar, index = Path(scratch, "tar"), Path(scratch, "index")
+    with own_draft(directory, ".probe-") as scratch:
+        tar, index = scratch / "tar", scratch / "index"
         with tar.open("wb") as file:
             writer = TarWriter(file.write)
             writer.add(Entry(b"file", size=1), b"x")
