@@ -56,7 +56,7 @@ def test_the_second_waits_and_takes_what_the_first_made(tmp_path: Path, context:
     assert (first.returncode, second.returncode) == (0, 0), outputs
     assert outputs[0][0] == outputs[1][0]  # the step draws lots
     assert "which runs this step" in outputs[1][1]
-    assert not list((root / "cache/steps").iterdir())
+    assert not list((root / "content/ingest").iterdir())
 
 
 def test_the_second_goes_on_where_the_first_was_killed(tmp_path: Path, context: Path) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, Self
 
 from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.builder.tree import Tree, open_tree
-from corten.content.protocols import Locates, Store
+from corten.content.protocols import Claims, Locates, Store
 from corten.errors import NotFound
 from corten.events.job import Job
 from corten.oci import media
@@ -24,7 +24,7 @@ _BUILD_KEY = "build-"
 _TRIES = 2
 
 
-class LayerStore(Store, Locates, Protocol):
+class LayerStore(Store, Locates, Claims, Protocol):
     """A store that keeps uncompressed layers as files."""
 
 
