@@ -111,14 +111,27 @@ def test_what_is_left_out_cannot_be_had_by_another_name(shop: Workshop) -> None:
         "./secret",
         "x/../secret",
         "alias",
-        "secre[t]",
-        "s*",
         "dir/f",
+        "dir/*",
         "other/f",
+        "other/*",
         "dir/../secret",
+        "--parents dir/f",
+        "--parents other/./f",
     ):
         with pytest.raises(NotFound):
             shop.build(f"FROM scratch\nCOPY {source} /x/\n")
+    for source in (
+        "secre[t]",
+        "s*",
+        "*/f",
+        "--parents **/f",
+        "--parents **",
+        "--exclude=!secret ?",
+    ):
+        with shop.tree(shop.build(f"FROM scratch\nCOPY {source} /x/\n")) as tree:
+            found = {path.name for path in tree.glob("x/**/*") if not path.is_symlink()}
+            assert found <= {"Dockerfile", ".dockerignore"}
     shop.write({"ok": ""})
     with shop.tree(shop.build("FROM scratch\nCOPY . /x\n")) as tree:
         assert sorted(p.name for p in (tree / "x").iterdir()) == [

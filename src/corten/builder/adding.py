@@ -1,4 +1,4 @@
-"""What only ADD does: content of URLs, and archives that are unpacked.
+"""What only ADD does: content of URLs, Git repositories, and archives that are unpacked.
 
 Spec: Dockerfile reference, "ADD".
 """
@@ -9,24 +9,42 @@ import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
+
 from corten.archive.entry import Entry
 from corten.builder import downloads
 from corten.builder.archives import Room, is_archive, unpack
+from corten.builder.contexts import FETCHED
 from corten.builder.downloads import Means
+from corten.builder.git_url import Repository, parse_git
 from corten.builder.graph import Copy
 from corten.builder.hashes import hash_file
+from corten.builder.items import ItemCopier, Manner
 from corten.builder.layers import LayerWriter
 from corten.builder.modes import parse_mode
 from corten.builder.notes import Notes
-from corten.builder.walk import Item
+from corten.builder.selecting import choose
+from corten.builder.tree import open_tree
+from corten.builder.walk import Item, walk
 from corten.config.limits import layer_limit
 from corten.errors import Conflict, Invalid
 from corten.events.job import Job
+from corten.snapshot.drafts import own_draft, sweep
 
 if TYPE_CHECKING:
     from corten.builder.copying import Aim
 
 _SECOND = 1_000_000_000
+
+
+def _wanted(found: Repository, op: Copy) -> Repository:
+    """A repository with what the flags say."""
+    checksum = op.checksum or found.checksum
+    if found.checksum not in ("", checksum):
+        raise Invalid(f"{found.shown}: --checksum {checksum} and {found.checksum} differ")
+    return msgspec.structs.replace(
+        found, checksum=checksum, keep_git_dir=op.keep_git_dir or found.keep_git_dir
+    )
 
 
 class Adder:
@@ -74,6 +92,34 @@ class Adder:
         size = os.fstat(file.fileno()).st_size
         entry = Entry(os.fsencode(place), "file", mode, *layer.owner, size, modified * _SECOND)
         layer.put(entry, file.fileno() if size else b"")
+
+    def git(self, layer: LayerWriter | None, address: str, aim: Aim) -> None:
+        """The files of a commit.  Raises: as `corten.builder.git.fetch`, `ItemCopier.item`."""
+        from corten.builder.git import fetch, look
+        from corten.builder.git_program import GitTools
+
+        means, op = self._means, self._op
+        repository = _wanted(parse_git(address), op)
+        tools = GitTools(means.folder / "git", means.environ, means.agent())
+        if layer is None:
+            self._note(repository, look(repository, tools, self._job))
+            return
+        folder = means.folder / FETCHED
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        sweep(folder)
+        with own_draft(folder) as draft:
+            target = draft / "repository"
+            target.mkdir(0o755)
+            checkout = fetch(repository, target, tools, self._job)
+            self._note(repository, checkout.commit)
+            # What is in a commit follows from its name: its files need no notes.
+            items = ItemCopier(Manner(op, False, None), Notes(), self._job)
+            with open_tree(checkout.path, None, repository.shown) as tree:
+                for each in choose(op, tree, "/"):
+                    items.tree(layer, walk(tree, "", each.leaves_out), aim.base)
+
+    def _note(self, repository: Repository, commit: str) -> None:
+        self._notes.add("git", repository.remote, repository.subdirectory, commit)
 
     def archive(self, layer: LayerWriter, item: Item, aim: Aim) -> bool:
         """Unpack a file if it is an archive; returns whether it is.  Raises: as `unpack`."""

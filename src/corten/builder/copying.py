@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from corten.archive.entry import Entry
+from corten.builder.git_url import is_git
 from corten.builder.graph import Copy, Inline, is_remote
 from corten.builder.hashes import Hashes
 from corten.builder.items import ItemCopier, Manner
@@ -129,7 +130,9 @@ class _Copying:
             self.inline(layer, inline)
         for place, (source, matches) in enumerate(chosen):
             self.notes.add("source", place)
-            if is_remote(source):
+            if is_git(source):
+                self.adder().git(layer, source, self.aim)
+            elif is_remote(source):
                 self.adder().url(layer, source, self.aim)
             for each in matches:
                 self.chosen(layer, each)
@@ -142,6 +145,7 @@ class _Copying:
         base = layer.resolve(wanted)
         there = layer.below(base)
         directories = any(each.is_directory for each in files)
+        directories = directories or any(is_git(source) for source in self.op.sources)
         into = wanted.endswith("/") or directories or there == "directory"
         if several and not into:
             raise Invalid(

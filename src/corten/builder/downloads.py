@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -24,16 +26,28 @@ from corten.events.job import Job
 from corten.remote.proxies import proxy_for
 
 _CHECKSUM = "sha256:"
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _TIMEOUT = 60.0
 _REDIRECTS = 10
 
 
+def _no_secret(name: str) -> None:
+    return None
+
+
 class Means(NamedTuple):
-    """What ADD of URLs and archives works with: what is known of URLs, and temporary files."""
+    """What ADD works with: what is known of URLs, temporary files, this process's environment.
+
+    ``folder`` is ROOT/cache.  ``secret`` gives a secret's value by its name, ``agent`` the
+    socket of the SSH agent that the build was given (empty: none).
+    """
 
     cache: BuildCache
     new_file: NewFile
     environ: Mapping[str, str]
+    folder: Path = Path()
+    secret: Callable[[str], bytes | None] = _no_secret
+    agent: Callable[[], str] = str
 
 
 class Asked(NamedTuple):
@@ -77,7 +91,7 @@ def look(asked: Asked, means: Means, job: Job) -> Fetched:
         headers["If-Modified-Since"] = known.modified
     if known is None or not headers:
         return fetch(asked, means, job)
-    with _Request(asked.url, headers, means.environ) as answer:
+    with _Request(asked.url, headers | _authorization(asked.url, means), means.environ) as answer:
         if answer.status == 304:
             return Fetched(known.digest, _seconds(known.modified), None)
     return fetch(asked, means, job)
@@ -92,7 +106,7 @@ def fetch(asked: Asked, means: Means, job: Job) -> Fetched:
     url = asked.url
     file = means.new_file()
     try:
-        with _Request(url, {}, means.environ) as answer:
+        with _Request(url, _authorization(url, means), means.environ) as answer:
             digest = _receive(answer, file, layer_limit(means.environ), job)
             modified = answer.headers.get("Last-Modified", "")
             etag = answer.headers.get("ETag", "")
@@ -107,6 +121,20 @@ def fetch(asked: Asked, means: Means, job: Job) -> Fetched:
         raise
     means.cache.downloaded(url, Download(etag, modified, digest))
     return Fetched(digest, _seconds(modified), file)
+
+
+def _authorization(url: str, means: Means) -> dict[str, str]:
+    """The header that a secret of the build asks for; redirects to other hosts do not get it."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    for name, scheme in ((f"HTTP_AUTH_HEADER_{host}", ""), (f"HTTP_AUTH_TOKEN_{host}", "Bearer ")):
+        value = means.secret(name)
+        if value is None:
+            continue
+        text = value.strip().decode("latin-1")
+        if not _PRINTABLE.fullmatch(text):
+            raise Invalid(f"the secret {name} cannot stand in a header", hint="it must be one line")
+        return {"Authorization": f"{scheme}{text}"}
+    return {}
 
 
 def _receive(answer: _Request, file: BinaryIO, limit: int, job: Job) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
+from corten.builder.git_url import is_git, parse_git
 from corten.builder.graph import PIVOT, Copy, Inline, Step, is_remote
 from corten.builder.modes import parse_mode
 from corten.dockerfile import instructions as kinds
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from corten.builder.stage import StageState
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_GIT = re.compile(r"git@|git://|ssh://|https?://[^#]*\.git(?:#|$)", re.IGNORECASE)
+_COMMIT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -90,8 +91,15 @@ def _source(state: StageState, instruction: kinds.Copy | kinds.Add, word: str) -
     """A source, as an absolute path from the root of where it comes from, or a URL."""
     source = state.expand(instruction, word)
     add = isinstance(instruction, kinds.Add)
-    if add and _GIT.match(source):
-        raise state.error(instruction, "ADD of a Git repository is not supported", word)
+    # Docker takes github.com/… without a scheme for a path here.
+    if is_git(source) and not source.startswith("github.com/"):
+        if not add:
+            raise state.error(instruction, "COPY does not take Git repositories", word, "use ADD")
+        try:
+            parse_git(source)
+        except Invalid as error:
+            raise state.error(instruction, error.message, word, error.hint) from None
+        return source
     if _URL.match(source):
         if add:
             return source
@@ -157,12 +165,15 @@ def _added(
                 instruction, "--checksum is for URLs and Git repositories, not for files", part
             )
         checksum = checksum.lower()
-        if not _SHA256.fullmatch(checksum):
+        of_git = is_git(sources[0])
+        if not (_COMMIT if of_git else _SHA256).fullmatch(checksum):
+            what = "a commit" if of_git else "a SHA-256"
+            hint = "up to 64" if of_git else "sha256: and 64"
             raise state.error(
                 instruction,
-                f"--checksum {checksum!r} is not a SHA-256",
+                f"--checksum {checksum!r} is not {what}",
                 part,
-                "write it as sha256: and 64 hexadecimal digits",
+                f"write it as {hint} hexadecimal digits",
             )
     return {
         "unpack": instruction.unpack,
