@@ -21,7 +21,7 @@ from corten.builder.lower import bases, lower
 from corten.builder.named_contexts import NamedContext
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.platforms import all_origins, all_warnings
-from corten.builder.reviewing import review, surroundings
+from corten.builder.reviewing import facts_of, review, surroundings
 from corten.builder.rights import check_rights
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
@@ -144,7 +144,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         check_rights(plan, request.given.allowed, request.network, path.name)
     origins = all_origins(plans)
     wishes = _wishes(request, _platforms(request)[0])
-    around = surroundings(wishes, known, context.ignore, last=True)
+    around = surroundings(text, dockerfile, wishes, context.ignore, facts_of(known), last=True)
     warnings = (*review(text, dockerfile, around), *all_warnings(plans))
     for warning in warnings:
         job.warn(warning)

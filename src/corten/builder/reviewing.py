@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+import msgspec
+
+from corten.builder.named_contexts import context_key
 from corten.builder.plan import BaseImage, Wishes
 from corten.builder.scope import platform_arguments
 from corten.dockerfile.errors import DockerfileError
 from corten.dockerfile.ignore import Ignore
 from corten.dockerfile.instructions import Dockerfile
-from corten.dockerfile.lint.checking import check
+from corten.dockerfile.lint.checking import check, foreign_images
 from corten.dockerfile.lint.finding import BaseFacts, Finding, Report, Surroundings
 from corten.oci.image_config import ImageConfig
+from corten.oci.platform import Platform
 
 _NAMED = 6
 """Rules that a build's warning names at most."""
@@ -29,23 +33,48 @@ def facts(config: ImageConfig) -> BaseFacts:
     )
 
 
+FindFacts = Callable[[str, Platform], BaseFacts | None]
+"""What is known of an image, by its name; None: nothing."""
+
+
 def surroundings(
+    text: str,
+    dockerfile: Dockerfile,
     wishes: Wishes,
-    known: Mapping[tuple[str, str], BaseImage],
     ignore: Ignore,
+    find: FindFacts,
     *,
     last: bool = False,
 ) -> Surroundings:
-    """What a Dockerfile is checked with; `last` as in `Surroundings`."""
-    return Surroundings(
+    """What a Dockerfile is checked with; `last` as in `Surroundings`.  Raises: DockerfileError."""
+    around = Surroundings(
         build_args=wishes.build_args,
         automatic=platform_arguments(wishes.platform, wishes.build_platform),
         platform=wishes.platform,
-        bases={key: facts(image.config) for key, image in known.items()},
         ignore=ignore,
         target=wishes.target,
         last=last,
     )
+    found = {}
+    for name, platform in foreign_images(text, dockerfile, around):
+        named = wishes.contexts.get(context_key(name)) if wishes.contexts else None
+        if named is None or named.kind == "image":
+            known = find(named.value if named else name, platform)
+        else:
+            known = BaseFacts({}) if named.kind == "files" else None
+        if known is not None:
+            found[name, str(platform)] = known
+    return msgspec.structs.replace(around, bases=found)
+
+
+def facts_of(known: Mapping[tuple[str, str], BaseImage]) -> FindFacts:
+    """Finds among the images that a build begins with."""
+
+    def find(name: str, platform: Platform) -> BaseFacts | None:
+        image = known.get((name, str(platform)))
+        return facts(image.config) if image is not None else None
+
+    return find
 
 
 def review(text: str, dockerfile: Dockerfile, around: Surroundings) -> tuple[str, ...]:

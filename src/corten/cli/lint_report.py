@@ -42,6 +42,7 @@ def run_check(flags: Mapping[str, Any], mending: bool) -> int:
         target=flags["target"],
         build_args=flags["build_args"],
         platforms=flags["platforms"],
+        build_contexts=flags["build_contexts"],
         mend=mending,
     )
     with reporting() as job:

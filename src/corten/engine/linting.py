@@ -11,16 +11,17 @@ import msgspec
 
 from corten.builder.context import open_context, read_small
 from corten.builder.contexts import FETCHED, Means, Opened, Wanted, open_contexts
+from corten.builder.named_contexts import LAYOUT, parse_contexts
 from corten.builder.plan import Wishes
 from corten.builder.platforms import parse_platforms
 from corten.builder.reviewing import facts, surroundings
 from corten.dockerfile.fixing import Change, fix
-from corten.dockerfile.lint.checking import check, foreign_images
+from corten.dockerfile.lint.checking import check, images_matter
 from corten.dockerfile.lint.finding import BaseFacts, Report
 from corten.dockerfile.parser import parse
 from corten.engine.host import Host
 from corten.engine.lookup import find_image
-from corten.errors import Conflict, CortenError, Denied, Invalid, NotFound, Usage
+from corten.errors import Conflict, CortenError, Denied, Invalid, NotFound, Unsupported, Usage
 from corten.events.job import Job
 from corten.image.view import load_image
 from corten.oci.image_config import ImageConfig
@@ -39,6 +40,7 @@ class LintOptions(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     build_args: Mapping[str, str] = {}
     platforms: tuple[str, ...] = ()
+    build_contexts: tuple[str, ...] = ()
     mend: bool = False
 
 
@@ -80,10 +82,13 @@ def _lint(host: Host, options: LintOptions, opened: Opened, job: Job) -> Linted:
         build_args=options.build_args,
         platform=platforms[0] if platforms else host.platform,
         build_platform=host.platform,
+        contexts=parse_contexts(options.build_contexts),
     )
-    around = surroundings(wishes, {}, ignore)
-    wanted = foreign_images(text, dockerfile, around)
-    around = msgspec.structs.replace(around, bases=_bases(host, wanted, job))
+
+    def find(name: str, platform: Platform) -> BaseFacts | None:
+        return _facts(host, name, platform, job) if images_matter(dockerfile) else None
+
+    around = surroundings(text, dockerfile, wishes, ignore, find)
     changes: tuple[Change, ...] = ()
     if options.mend:
         fixed = fix(text, dockerfile, around)
@@ -94,22 +99,18 @@ def _lint(host: Host, options: LintOptions, opened: Opened, job: Job) -> Linted:
     return Linted(text, check(text, dockerfile, around), changes)
 
 
-def _bases(
-    host: Host, wanted: list[tuple[str, Platform]], job: Job
-) -> dict[tuple[str, str], BaseFacts]:
-    found = {}
-    for name, platform in wanted:
-        try:
-            config = _config(host, name, platform)
-        except CortenError as error:
-            job.warn(f"what {name} holds is not known to the checks: {error.message}")
-            continue
-        found[name, str(platform)] = facts(config)
-    return found
+def _facts(host: Host, name: str, platform: Platform, job: Job) -> BaseFacts | None:
+    try:
+        return facts(_config(host, name, platform))
+    except CortenError as error:
+        job.warn(f"what {name} holds is not known to the checks: {error.message}")
+        return None
 
 
 def _config(host: Host, name: str, platform: Platform) -> ImageConfig:
     """The configuration of an image, from here or its registry."""
+    if name.startswith(LAYOUT):
+        raise Unsupported("an OCI layout is not looked into")
     with suppress(NotFound, Conflict, Invalid):
         return find_image(host, name, platform).config
     from corten.remote.registries import Registries

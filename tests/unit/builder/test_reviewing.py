@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from corten.builder.named_contexts import parse_contexts
 from corten.builder.plan import BaseImage, Wishes
-from corten.builder.reviewing import facts, review, surroundings
+from corten.builder.reviewing import facts, facts_of, review, surroundings
 from corten.dockerfile.errors import DockerfileError
 from corten.dockerfile.ignore import Ignore, parse_ignore
 from corten.dockerfile.parser import parse
@@ -20,9 +21,11 @@ BASE = ImageConfig(
 KNOWN = {("base", "linux/amd64"): BaseImage("docker.io/library/base:latest", BASE)}
 
 
-def said(text: str, ignore: str = "") -> tuple[str, ...]:
-    around = surroundings(Wishes(), KNOWN, parse_ignore(ignore), last=True)
-    return review(text, parse(text), around)
+def said(text: str, ignore: str = "", *contexts: str) -> tuple[str, ...]:
+    wishes = Wishes(contexts=parse_contexts(contexts))
+    parsed = parse(text)
+    around = surroundings(text, parsed, wishes, parse_ignore(ignore), facts_of(KNOWN), last=True)
+    return review(text, parsed, around)
 
 
 def test_a_clean_file_is_not_spoken_of() -> None:
@@ -63,5 +66,18 @@ def test_what_is_known_of_an_image() -> None:
     assert (known.environment, known.entrypoint, known.shell) == ({"V": "1"}, True, False)
     assert known.triggers == ("ENV T=1",)
     assert str(known.platform) == "linux/amd64"
-    around = surroundings(Wishes(target="x"), {}, Ignore())
+    text = "FROM base AS x\nFROM no"
+    wishes = Wishes(target="x")
+    around = surroundings(text, parse(text), wishes, Ignore(), facts_of(KNOWN))
     assert (around.target, around.automatic["TARGETARCH"]) == ("x", "amd64")
+    assert dict(around.bases) == {("base", "linux/amd64"): known}
+
+
+def test_named_contexts_are_what_they_stand_for() -> None:
+    text = "FROM other\nENV A=$V$W\n"
+    assert said(text) == ()  # nothing is known of it
+    (image,) = said(text, "", "other=docker-image://base")
+    (files,) = said(text, "", "docker.io/library/other:latest=.")
+    assert "1 warning of" in image  # W
+    assert "2 warnings of" in files
+    assert said(text, "", "other=target:x") == ()

@@ -6,7 +6,7 @@ import pytest
 
 from corten.dockerfile.errors import DockerfileError
 from corten.dockerfile.ignore import parse_ignore
-from corten.dockerfile.lint.checking import RULES, check, foreign_images
+from corten.dockerfile.lint.checking import RULES, check, foreign_images, images_matter
 from corten.dockerfile.lint.finding import BaseFacts, Finding, Surroundings
 from corten.dockerfile.parser import parse
 from corten.oci.platform import Platform
@@ -273,14 +273,27 @@ def test_with_a_target_only_what_it_needs_is_looked_at() -> None:
         found(text, around(target="dd"))
 
 
-def test_only_images_whose_content_matters_are_asked_for() -> None:
-    def names(text: str) -> list[str]:
-        return [name for name, _ in foreign_images(text, parse(text), around())]
+def test_the_images_that_matter_are_those_that_stages_build_upon() -> None:
+    def names(text: str, last: bool = False) -> list[str]:
+        return [name for name, _ in foreign_images(text, parse(text), around(last=last))]
 
-    assert names('FROM a\nRUN $x\nCMD ["x"]\nLABEL a=b') == []
-    assert names("FROM a AS b\nFROM b\nCMD x\nFROM scratch\nFROM c") == ["a", "c"]
-    assert names("ARG I=a\nFROM $I\nENV A=$B") == ["a"]
-    assert names("FROM a\nCOPY <<E /\n$x\nE") == ["a"]
+    text = "ARG I=a\nFROM $I AS b\nFROM b\nFROM scratch\nFROM c\nFROM c\nCOPY --from=d x y"
+    assert names(text) == ["a", "c"]
+    assert names(text, last=True) == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("body", "matter"),
+    [
+        ('RUN $x\nCMD ["x"]\nLABEL a=b', False),
+        ("CMD x", True),
+        ("ENV A=$B", True),
+        ("COPY <<E /\n$x\nE", True),
+        ("RUN --mount=target=/$x y", True),
+    ],
+)
+def test_what_images_hold_matters_to_variables_and_shell_forms(body: str, matter: bool) -> None:
+    assert images_matter(parse(f"FROM a\n{body}")) is matter
 
 
 def test_what_cannot_be_expanded_is_an_error_with_its_place() -> None:

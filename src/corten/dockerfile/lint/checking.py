@@ -240,14 +240,17 @@ def check(text: str, dockerfile: Dockerfile, around: Surroundings) -> Report:
 def foreign_images(
     text: str, dockerfile: Dockerfile, around: Surroundings
 ) -> list[tuple[str, Platform]]:
-    """The images that a check has to know: none where what they hold does not matter.
+    """The images that the stages which are looked at build upon, each once.
 
     Raises: DockerfileError.
     """
     subject = Subject(text, dockerfile, around)
-    if not any(_depends(one) for stage in subject.needed for one in stage.instructions):
-        return []
     return list({(i, str(p)): (i, p) for _, i, p in subject.foreign()}.values())
+
+
+def images_matter(dockerfile: Dockerfile) -> bool:
+    """Whether what is said depends on what images hold, not only on their names."""
+    return any(_depends(one) for stage in dockerfile.stages for one in stage.instructions)
 
 
 def _depends(instruction: Instruction) -> bool:
