@@ -121,9 +121,9 @@ d/run 755 = #!/bin/sh\n
     ),
     Case(
         "--keep-git-dir keeps .git",
-        "FROM scratch AS one\nADD --keep-git-dir=true http://SERVER/repo.git /d\n"
-        "FROM scratch\nCOPY --from=one /d/.git/HEAD /\n",
-        tree=r"HEAD = COMMIT\n",
+        "FROM base AS one\nADD --keep-git-dir=true http://SERVER/repo.git /d\n"
+        "RUN ls -d /d/.git /d/.git/HEAD > /out\nFROM scratch\nCOPY --from=one /out /\n",
+        tree=r"out = /d/.git\n/d/.git/HEAD\n",
     ),
     Case(
         "--checksum of a repository is its commit, or the beginning of it",

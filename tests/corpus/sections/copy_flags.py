@@ -24,7 +24,7 @@ CASES = (
         "--from a named context",
         "FROM scratch\nCOPY --from=lib a /x\n",
         context="lib/a = x",
-        options={"build_contexts": {"lib": "CONTEXT/lib"}},
+        options={"build_contexts": ("lib=CONTEXT/lib",)},
         tree="x = x",
     ),
     Case(

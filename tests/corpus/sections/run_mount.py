@@ -7,13 +7,13 @@ CASES = (
         "bind is the type without a type, and the context the source without one",
         "FROM base\nRUN --mount=target=/src cat /src/a > /out\n",
         context="a = x",
-        tree="out = x\nsrc/",
+        tree="out = x",
     ),
     Case(
         "bind takes a source inside the context",
         "FROM base\nRUN --mount=type=bind,source=d/a,target=/src cat /src > /out\n",
         context="d/a = x",
-        tree="out = x\nsrc",
+        tree="out = x",
     ),
     Case(
         "dst and destination are other names of target",
@@ -96,7 +96,7 @@ CASES = (
         "the id of a cache is its target if none is given",
         "FROM base\nRUN --mount=type=cache,target=/srv/by-target echo x > /srv/by-target/a\n"
         "RUN --mount=type=cache,target=/tmp,id=/srv/by-target cat /tmp/a > /out\n",
-        tree="out = x\\n\nsrv/by-target/",
+        tree=r"out = x\n",
     ),
     Case(
         "caches of different ids are different",
@@ -155,7 +155,7 @@ CASES = (
         " stat -c '%a %u:%g' /run/secrets/key > /out && cat /run/secrets/key >> /out\n",
         context="key = hidden",
         options={"secrets": ("id=key,src=CONTEXT/key",)},
-        tree="out = 400 0:0\\nhidden\nrun/\nrun/secrets/\nrun/secrets/key 000",
+        tree=r"out = 400 0:0\nhidden",
     ),
     Case(
         "a secret has the target, mode, uid and gid that are given",
