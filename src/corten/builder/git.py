@@ -28,6 +28,7 @@ from corten.snapshot.removal import remove_tree
 _BUSY = "corten-busy"
 _PAUSE = 0.05
 _DEPTH = 16
+_BLOCK = 512
 _SHORT = re.compile(r"[0-9a-f]{7,63}")
 _ELSEWHERE = re.compile(
     r"shallow|unadvertised|not our ref|couldn't find remote ref|upload-pack: not our|"
@@ -78,19 +79,23 @@ def fetch(repository: Repository, target: Path, tools: GitTools, job: Job) -> Ch
     return Checkout(_inside(repository, target), commit, seconds)
 
 
-def prune(folder: Path) -> None:
-    """Remove the repositories that are kept in `folder` and that no build works in."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
+def prune(folder: Path) -> int:
+    """Remove the repositories that are kept in `folder` and that no build works in.
+
+    Returns the bytes on the disk that this gave back.
+    """
+    size = 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         with suppress(OSError):
             fd = _lock(path)
             if fd is None:
                 continue
             try:
+                size += sum(each.lstat().st_blocks * _BLOCK for each in path.rglob("*"))
                 remove_tree(path)
             finally:
                 os.close(fd)
+    return size
 
 
 def _title(repository: Repository) -> str:

@@ -65,14 +65,25 @@ def collect(
         partial_age=partial_age,
         prune=_prune_all(host),
     )
+    repositories = _forget_repositories(host) if cache else 0
     return Collected(
         swept.blobs + swept.partials,
-        swept.size + swept.partials_size,
+        swept.size + swept.partials_size + repositories,
         swept.layers,
         swept.spared,
         sum(size for size, held in partial_downloads(host) if not held),
         tuple(str(p.relative_to(host.root)) for p in sorted(left) if not os.path.lexists(p)),
     )
+
+
+def _forget_repositories(host: Host) -> int:
+    """Remove what builds fetched from Git repositories; returns the bytes that this gave back."""
+    folder = host.root / "cache" / "git"
+    if not folder.is_dir():
+        return 0
+    from corten.builder.git import prune
+
+    return prune(folder)
 
 
 def partial_downloads(host: Host) -> Iterator[tuple[int, bool]]:
@@ -115,6 +126,10 @@ def reclaim(host: Host) -> int:
         count += settle_all(host.runtime)
     if any(host.root.glob("run/steps/*")) or any(host.root.glob("run/*/.*")):
         count += host.executor.sweep()
+    for folder in host.root.glob("cache/contexts"):
+        from corten.snapshot.drafts import sweep
+
+        sweep(folder)  # of builds that were killed
     # Listed before the leases are looked at: what is listed and unleased has no living owner.
     snapshots = [snapshot.key for snapshot in host.snapshotter.walk()]
     scratch = [*host.root.glob("bootstrap-*"), *host.root.glob("archive-*"), *_unfinished(host)]
