@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from corpus.peer_reasons import REASONS
+from corpus.peer_reasons import reason
 
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "dockerfile.md"
 _BEGIN, _END = "<!-- peers: begin -->", "<!-- peers: end -->"
@@ -19,8 +19,8 @@ def table(found: Mapping[str, tuple[str, int, int, list[str]]]) -> str:
         count = f"{alike} of {alike + len(different)} cases give the same"
         rest = f"; {unasked} cannot be asked of it (flags it does not have)" if unasked else ""
         out += [f"**{version}**: {count}{rest}.", "", "| cases | which | reason |", "|--:|---|---|"]
-        for reason, cases in _by_reason(peer, different).items():
-            out.append(f"| {len(cases)} | {_listed(cases)} | {reason} |")
+        for why, cases in _by_reason(peer, different).items():
+            out.append(f"| {len(cases)} | {_listed(cases)} | {why} |")
         out.append("")
     return "\n".join(out)
 
@@ -28,7 +28,7 @@ def table(found: Mapping[str, tuple[str, int, int, list[str]]]) -> str:
 def _by_reason(peer: str, cases: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for case in cases:
-        found.setdefault(REASONS[peer].get(case, "not explained yet"), []).append(case)
+        found.setdefault(reason(peer, case) or "not explained yet", []).append(case)
     return found
 
 

@@ -25,7 +25,7 @@ import corten
 from corpus.builder import Builder, Place, asked, expected, told
 from corpus.case import Case
 from corpus.cases import ALL
-from corpus.peer_reasons import REASONS
+from corpus.peer_reasons import reason
 from corpus.peer_table import table, write
 from corpus.server import serve
 from corten.engine.archives import output, save
@@ -213,7 +213,7 @@ def main() -> int:
     for name, found in results.items():
         print(f"{found.version}: {found.alike} alike, {len(found.differences)} not")
         for difference in found.differences:
-            if difference.case not in REASONS.get(name, {}):
+            if not reason(name, difference.case):
                 unexplained += 1
                 print(f"  without a reason: {difference.case}: {difference.detail}")
     if options.write:
