@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -60,6 +60,16 @@ class Attest(msgspec.Struct, frozen=True, kw_only=True):
         return self.sbom or self.provenance is not None
 
 
+class ContextSource(NamedTuple):
+    """Where a context was fetched from (without a password), and the commit or digest it had.
+
+    Both are empty of a directory of this machine.
+    """
+
+    uri: str = ""
+    digest: str = ""
+
+
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What a build was made of beside its plan.
 
@@ -73,3 +83,4 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     bases: Mapping[tuple[str, str], BaseImage]
     downloads: Mapping[str, str] = {}
     network: str = "host"
+    source: ContextSource = ContextSource()

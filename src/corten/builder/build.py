@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from corten.builder.attest import Attest, Circumstances
+from corten.builder.attest import Attest, Circumstances, ContextSource
 from corten.builder.cache import BuildCache
 from corten.builder.context import open_context, read_small
 from corten.builder.contexts import FETCHED
@@ -60,7 +60,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``dockerfile`` None means ``Dockerfile`` in the context.  ``tags`` are full
     names.  ``platforms`` is what the image is for (several: an index; none: as the
     host), ``host`` what it is built on.  ``squash`` makes one layer of what is added,
-    ``rewrite_times`` lets no file in it be newer than SOURCE_DATE_EPOCH.  Unless ``kept`` the
+    ``rewrite_times`` lets no file in it be newer than SOURCE_DATE_EPOCH.  ``source`` is where the
+    context came from.  Unless ``kept`` the
     store gets no image: who holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
     SOURCE_DATE_EPOCH are taken from it.  ``given`` is what steps are lent, ``hosts`` are
@@ -83,6 +84,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     squash: bool = False
     rewrite_times: bool = False
     attest: Attest = Attest()
+    source: ContextSource = ContextSource()
     network: str = "host"
     threads: int = 4
     environ: Mapping[str, str] = {}
@@ -199,6 +201,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
                     wishes=_wishes(request, plan.platform),
                     bases=known,
                     network=request.network,
+                    source=request.source,
                 )
                 images.append(finish.image(plan, config, notes, made_of, step))
             result = store_result(images, stacks)

@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from corten.builder.attest import ContextSource
 from corten.builder.context import DOCKERFILE_LIMIT
 from corten.builder.git_url import is_git, parse_git
 from corten.builder.named_contexts import NamedContext
@@ -49,12 +50,13 @@ class Opened(NamedTuple):
     """Directories to build from.
 
     ``dockerfile`` None means ``Dockerfile`` in the directory.  ``named`` has the directories
-    of those named contexts that are files.
+    of those named contexts that are files.  ``source`` is where the directory came from.
     """
 
     directory: Path
     dockerfile: Path | None
     named: Mapping[str, Path]
+    source: ContextSource = ContextSource()
 
 
 class Means(NamedTuple):
@@ -101,8 +103,9 @@ def open_contexts(wanted: Wanted, means: Means, job: Job) -> Iterator[Opened]:
     with _workspace(means.folder / FETCHED) as place:
         opening = _Opening(means, place, job)
         directory, dockerfile = opening.main(wanted)
+        source = opening.source
         named = {name: opening.files(text, wanted.keep_git_dir) for name, text in files.items()}
-        yield Opened(directory, dockerfile, named)
+        yield Opened(directory, dockerfile, named, source)
 
 
 @contextmanager
@@ -121,6 +124,8 @@ class _Opening:
         self.means = means
         self.place = place
         self.job = job
+        self.source = ContextSource()
+        """Of the context that was fetched last."""
         self._count = 0
 
     def main(self, wanted: Wanted) -> tuple[Path, Path | None]:
@@ -172,7 +177,9 @@ class _Opening:
             return _STDIN
         if not is_url(named):
             return Path(named)
+        context = self.source
         head, rest = self._download(named)
+        self.source = context
         with rest:
             return self._alone(named, head, rest)
 
@@ -214,7 +221,10 @@ class _Opening:
         target = self._new() / "repository"
         target.mkdir(0o755)
         tools = GitTools(self.means.folder / "git", self.means.environ, self.means.agent)
-        return fetch(repository, target, tools, self.job).path
+        found = fetch(repository, target, tools, self.job)
+        ref = f"#{repository.ref}" if repository.ref else ""
+        self.source = ContextSource(f"{repository.shown}{ref}", found.commit)
+        return found.path
 
     def _download(self, url: str) -> tuple[bytes, BinaryIO]:
         from corten.builder.cache import BuildCache
@@ -223,8 +233,11 @@ class _Opening:
 
         with BuildCache(self.means.folder) as cache:
             means = DownloadMeans(cache, self._temporary, self.means.environ)
-            file = fetch(Asked(url), means, self.job).file
+            fetched = fetch(Asked(url), means, self.job)
+        file = fetched.file
         assert file is not None  # nothing said that it is as it was
+        digest = fetched.digest.removeprefix("sha256:")
+        self.source = ContextSource(_source(url), f"sha256:{digest}")
         return _beginning(file), file
 
     def _temporary(self) -> BinaryIO:

@@ -54,11 +54,13 @@ def provenance(
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {
-                    "configSource": {"path": made_of.file},
+                    "configSource": _source_of(made_of),
                     "request": {
                         "frontend": "dockerfile.v0",
                         "args": _arguments(made_of.wishes, everything=everything),
-                        "locals": [{"name": "context"}, {"name": "dockerfile"}],
+                        "locals": []
+                        if made_of.source.uri
+                        else [{"name": "context"}, {"name": "dockerfile"}],
                         **(_lent(steps) if everything else {}),
                     },
                 },
@@ -69,6 +71,14 @@ def provenance(
         },
         FILENAME,
     )
+
+
+def _source_of(made_of: Circumstances) -> dict[str, Any]:
+    """Where the Dockerfile comes from, and its path there."""
+    source = made_of.source
+    if not source.uri:
+        return {"path": made_of.file}
+    return {"uri": source.uri, "digest": _digest_set(source.digest), "path": made_of.file}
 
 
 def _arguments(wishes: Wishes, *, everything: bool) -> dict[str, str]:
@@ -117,7 +127,11 @@ def _dependencies(
                 found[uri] = {"uri": uri, **({"digest": _digest_set(text)} if text else {})}
                 complete = complete and bool(text)
             # Files of a directory of this machine have no digest that others could ask for.
-            complete = complete and (op.from_input or len(remote) == len(op.sources))
+            known = op.from_input or bool(made_of.source.uri) or len(remote) == len(op.sources)
+            complete = complete and known
+    if made_of.source.uri:
+        uri, digest_text = made_of.source
+        found[uri] = {"uri": uri, "digest": _digest_set(digest_text)}
     return [found[uri] for uri in sorted(found)], complete
 
 

@@ -163,6 +163,7 @@ def _placed(
         request,
         context=opened.directory,
         dockerfile=opened.dockerfile,
+        source=opened.source,
         contexts={
             key: NamedContext("files", str(opened.named[key])) if one.kind == "files" else one
             for key, one in contexts.items()

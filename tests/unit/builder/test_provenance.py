@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from corten.builder.attest import Circumstances, ProvenanceOptions, parse_provenance
+from corten.builder.attest import Circumstances, ContextSource, ProvenanceOptions, parse_provenance
 from corten.builder.attestations import Attestation, store_attestations
 from corten.builder.lower import lower
 from corten.builder.plan import BaseImage, Wishes
@@ -96,6 +96,21 @@ def test_the_most_has_arguments_and_steps_but_no_proxies() -> None:
     assert all(needed in known[:at] for at, step in enumerate(steps) for needed in step["inputs"])
     lines = predicate["runDetails"]["metadata"]["buildkit_metadata"]["source"]["lines"]
     assert sorted(lines.values()) == [1, 3, 4, 5, 7]
+
+
+def test_a_context_that_was_fetched_is_named_with_its_commit() -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    source = ContextSource("https://example.com/r.git#main", commit)
+    text = "FROM base\nCOPY a /\n"
+    predicate = made("max", text, source=source)
+    definition = predicate["buildDefinition"]
+    named = {"uri": source.uri, "digest": {"sha1": commit}}
+    assert definition["externalParameters"]["configSource"] == {**named, "path": "Dockerfile"}
+    assert named in definition["resolvedDependencies"]
+    complete = predicate["runDetails"]["metadata"]["buildkit_completeness"]
+    assert complete == {"request": True, "resolvedDependencies": True}
+    here = made("max", text)["runDetails"]["metadata"]["buildkit_completeness"]
+    assert here["resolvedDependencies"] is False
 
 
 def test_a_checksum_that_was_asked_for_is_a_digest() -> None:
