@@ -121,6 +121,9 @@ def test_a_build_names_rules_and_lines_or_fails_of_them(context: Path, tmp_path:
     assert done.returncode == 1
     assert "Dockerfile:2: StageNameCasing: Stage name 'Base' should be lowercase" in done.stderr
     assert "y" not in corten("images", root=root).stdout.split()
+    words = ["build", "--build-arg", "BUILDKIT_DOCKERFILE_CHECK=skip=all", "-q", str(context)]
+    done = corten(*words, root=root)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_registry_is_asked_what_an_image_holds_and_nothing_is_pulled(

@@ -12,9 +12,10 @@ from corten.dockerfile.parser import parse
 BODY = "\nFROM a as B\nCMD x\n"
 
 
-def report(directive: str) -> Report:
+def report(directive: str, argument: str = "") -> Report:
     text = directive + BODY
-    return check(text, parse(text), Surroundings())
+    given = {"BUILDKIT_DOCKERFILE_CHECK": argument} if argument else {}
+    return check(text, parse(text), Surroundings(build_args=given))
 
 
 def names(directive: str) -> list[str]:
@@ -80,3 +81,11 @@ def test_a_wrong_directive_is_an_error_with_its_place(directive: str, reason: st
 def test_skip_without_names_skips_nothing() -> None:
     assert len(report("# check=skip=").findings) == 3
     assert len(report("# check=skip").findings) == 3
+
+
+def test_a_build_argument_holds_instead_of_the_directive() -> None:
+    found = report("# check=skip=all", "skip=FromAsCasing;error=true")
+    assert [one.rule.name for one in found.findings] == ["StageNameCasing", "JSONArgsRecommended"]
+    assert found.error
+    with pytest.raises(DockerfileError, match="in the build argument BUILDKIT_DOCKERFILE_CHECK"):
+        report("", "error=perhaps")

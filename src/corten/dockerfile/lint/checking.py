@@ -9,7 +9,7 @@ from typing import NamedTuple
 from corten.dockerfile import instructions as kinds
 from corten.dockerfile.instructions import Dockerfile, Instruction
 from corten.dockerfile.lint import casing, commands, comments, stages, values, variables
-from corten.dockerfile.lint.directive import parse_policy
+from corten.dockerfile.lint.directive import ARGUMENT, parse_policy
 from corten.dockerfile.lint.finding import Finding, Hit, Report, Rule, Surroundings
 from corten.dockerfile.lint.subject import State, Subject, Walk
 from corten.oci.platform import Platform
@@ -230,7 +230,7 @@ def check(text: str, dockerfile: Dockerfile, around: Surroundings) -> Report:
     Time is linear in the text.  Raises: DockerfileError: a wrong ``check`` directive, a
     target that there is not, a variable that cannot be expanded.
     """
-    policy = parse_policy(dockerfile, text)
+    policy = parse_policy(dockerfile, text, around.build_args.get(ARGUMENT, ""))
     rows = [row for row in _TABLE if policy.wants(row.rule.name, row.rule.experimental)]
     subject = Subject(text, dockerfile, around) if rows else None
     found = _findings(rows, subject) if subject is not None else []

@@ -17,6 +17,10 @@ _TRUE = ("1", "t", "true")
 _FALSE = ("0", "f", "false")
 
 
+ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
+"""The build argument that stands for the directive."""
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Which rules are checked, and whether a build fails of what they find."""
 
@@ -36,13 +40,13 @@ class Policy(msgspec.Struct, frozen=True):
         return tuple(sorted(name for name in named if name not in known))
 
 
-def parse_policy(dockerfile: Dockerfile, text: str) -> Policy:
-    """What the file's directive says; `text` is the file.
+def parse_policy(dockerfile: Dockerfile, text: str, given: str = "") -> Policy:
+    """What the file's directive says; `text` is the file.  `given` holds instead: a build argument.
 
     Raises: DockerfileError: an option that there is not, or an ``error`` that is neither
     true nor false.
     """
-    value = dockerfile.directives.get("check", "")
+    value = given or dockerfile.directives.get("check", "")
     if not value:
         return Policy()
     options: dict[str, str] = {}
@@ -66,6 +70,8 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _wrong(dockerfile: Dockerfile, text: str, reason: str, part: str) -> DockerfileError:
+    if part not in text:
+        return DockerfileError(f"{reason} (in the build argument {ARGUMENT})", file=dockerfile.file)
     for number, line in enumerate(text.split("\n"), 1):
         if line.lower().removeprefix("\ufeff").lstrip().removeprefix("#").lstrip()[:5] == "check":
             return DockerfileError(
