@@ -105,5 +105,5 @@ class Arguments:
 
     def unused(self) -> list[str]:
         """Build arguments that no ARG asked for; proxies may always be given."""
-        silent = {*PROXIES, EPOCH}
+        silent = {*PROXIES, EPOCH, *(name for name in self.given if name.startswith("BUILDKIT_"))}
         return sorted(name for name in self.given if name not in self.used and name not in silent)
