@@ -2,59 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from corten.archive.tar_reader import read_members
-from corten.builder.copying import Sources, content_digest, write_layer
 from corten.builder.graph import Copy
-from corten.builder.tree import open_tree
-from corten.dockerfile.ignore import Ignore, parse_ignore
+from corten.dockerfile.ignore import parse_ignore
 from corten.errors import CortenError, Invalid, NotFound
-from corten.events.job import Job
-
-
-class Grove:
-    """A context; what a copy of it onto nothing takes."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.ignore = Ignore()
-        self.modes: dict[str, int] = {}
-
-    def put(self, *names: str) -> None:
-        for name in names:
-            path = self.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(os.fsencode(name))
-
-    def digest(self, op: Copy) -> str:
-        with open_tree(self.root, self.ignore, "the build context") as tree:
-            return content_digest(op, Sources(tree, False, None, None), Job())
-
-    def copy(self, *sources: str, to: str = "/x/", **fields: object) -> list[str]:
-        """The files and links in the layer; ``modes`` has all that is there."""
-        op = Copy(sources, to, **fields)  # type: ignore[arg-type]
-        out = io.BytesIO()
-        with open_tree(self.root, self.ignore, "the build context") as tree:
-            copied = write_layer(op, Sources(tree, False, None, None), out.write, None, Job())
-        assert copied.digest == self.digest(op)
-        memory = os.memfd_create("tar")
-        try:
-            os.write(memory, out.getvalue())
-            entries = [entry for entry, _, _ in read_members(memory)]
-        finally:
-            os.close(memory)
-        self.modes = {os.fsdecode(entry.name).rstrip("/"): entry.mode for entry in entries}
-        names = [os.fsdecode(entry.name) for entry in entries if entry.kind != "directory"]
-        return [name.removeprefix(to.lstrip("/")) for name in names]
-
-    def parents(self, *sources: str, **fields: object) -> list[str]:
-        return self.copy(*sources, parents=True, **fields)  # type: ignore[arg-type]
+from support.copies import Grove
 
 
 @pytest.fixture
