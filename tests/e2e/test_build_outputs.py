@@ -17,6 +17,7 @@ import pytest
 from support.building import BUSYBOX, needs_busybox
 from support.commands import COMMAND, corten, environment
 from support.foreign import arm64_mkdir
+from support.git_servers import Origin, daemon
 from support.registry_server import ServerProcess, corten_registry
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
@@ -238,6 +239,22 @@ def test_attestations_travel_with_the_image(
     assert json.loads((tmp_path / "files/sbom.spdx.json").read_text())["predicate"]
     statement = json.loads((tmp_path / "files/provenance.json").read_text())
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+
+
+def test_provenance_of_a_repository_names_its_commit(root: Path, tmp_path: Path) -> None:
+    origin = Origin(tmp_path, "repo")
+    origin.commit({"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "1"})
+    with daemon(tmp_path / "served") as url:
+        done = corten(
+            "build", "--provenance", "-o", str(tmp_path / "out"), f"{url}/repo.git", root=root
+        )
+    assert done.returncode == 0, done.stderr
+    statement = json.loads((tmp_path / "out/provenance.json").read_text())
+    source = statement["predicate"]["buildDefinition"]["externalParameters"]["configSource"]
+    assert source["uri"].endswith("/repo.git")
+    assert source["digest"]["sha1"] in done.stderr  # the step that fetched says which
+    complete = statement["predicate"]["runDetails"]["metadata"]["buildkit_completeness"]
+    assert complete["resolvedDependencies"] is True
 
 
 def test_index_and_attestations_are_reproducible(context: Path, tmp_path: Path) -> None:
