@@ -33,8 +33,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     ``env`` entries are ``NAME=value``; ``network`` is ``default``, ``none`` or ``host``.
     ``mounts`` have as ``origin`` the number of the input that they show, or nothing.
     ``script`` is the content of the program that ``args`` names, where that stands in the
-    Dockerfile.  ``security`` is ``sandbox`` or ``insecure``; ``hosts`` are ``NAME=ADDRESS``;
-    ``devices`` are as written.
+    Dockerfile.  ``security`` is ``sandbox`` or ``insecure``; ``hosts`` are ``NAME=ADDRESS``.
     """
 
     args: tuple[str, ...]
@@ -46,7 +45,6 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     script: str = ""
     security: str = "sandbox"
     hosts: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
 
 
 PIVOT = "/./"

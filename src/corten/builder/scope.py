@@ -42,8 +42,13 @@ class Arguments:
     """
 
     def __init__(
-        self, dockerfile: Dockerfile, given: Mapping[str, str], automatic: Mapping[str, str]
+        self,
+        dockerfile: Dockerfile,
+        given: Mapping[str, str],
+        automatic: Mapping[str, str],
+        hosts: tuple[str, ...] = (),
     ) -> None:
+        self.hosts = hosts
         self.given = dict(given)
         self.automatic = dict(automatic)
         self.escape = dockerfile.escape

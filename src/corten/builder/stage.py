@@ -39,6 +39,7 @@ class StageState:
         self.container = ContainerConfig()
         self._command_set = False
         self._warnings: list[str] = []
+        self._parts: list[Step] = []
         self.file = arguments.file
 
     def begin(self, step: Step, base: BaseImage | None) -> None:
@@ -78,6 +79,11 @@ class StageState:
         taken, self._warnings = self._warnings, []
         return taken
 
+    def take_parts(self) -> list[Step]:
+        """Steps beside the stage's own that instructions since the last call are made of."""
+        taken, self._parts = self._parts, []
+        return taken
+
     def config(self, labels: Mapping[str, str]) -> ContainerConfig:
         """The execution parameters of the image, with these labels."""
         return self._with(
@@ -107,6 +113,11 @@ class StageState:
         """Put `op` on what is there (its further inputs: `more`), with a line of history."""
         self.step = Step(op, (self.step, *more), str(self.platform))
         self.note(text, self.step)
+
+    def part(self, step: Step) -> Step:
+        """Note a step that an instruction needs beside the stage's own."""
+        self._parts.append(step)
+        return step
 
     def warn(self, instruction: Instruction, text: str) -> None:
         """A warning with the instruction's place."""

@@ -27,6 +27,14 @@ from corten.events.job import Job
 from corten.runtime.assembly import assemble
 from corten.runtime.failures import read_failure
 from corten.runtime.filter import filter_annotation
+from corten.runtime.private import (
+    PRIVATE,
+    Sockets,
+    answering,
+    furnish,
+    is_private,
+    private_folder,
+)
 from corten.runtime.protocols import Bind, OnOutput, Process, Sandbox
 from corten.runtime.specification import Isolation, runtime_config
 from corten.runtime.users import resolve_user
@@ -77,10 +85,11 @@ class CrunExecutor:
             raise Invalid(f"{key!r} cannot name a run")
         job.check()
         with self._bundle(key, _PATIENCE) as bundle:
-            crun = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
+            crun, sockets = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
             try:
                 relay = _Relay(output)
-                status = _follow(crun, relay, job)
+                with answering(sockets):
+                    status = _follow(crun, relay, job)
             except BaseException:
                 self._kill(key, bundle, crun)
                 raise
@@ -117,23 +126,51 @@ class CrunExecutor:
 
     def _start(
         self, key: str, bundle: Path, process: Process, sandbox: Sandbox
-    ) -> subprocess.Popen[bytes]:
+    ) -> tuple[subprocess.Popen[bytes], Sockets]:
         """Mount, describe, start crun.  Called in a mount namespace of its own."""
-        rootfs = bundle / "rootfs"
-        assemble(sandbox.rootfs, rootfs, sandbox.binds, bundle / "mountpoints")
+        process = msgspec.structs.replace(process, tty=False)
+        config = bundle
+        state = self._run / "crun"
+        sockets: Sockets = ()
+        if is_private(process, sandbox):
+            (bundle / "config.json").touch()  # for those that look whether a run was begun
+            config = bundle / PRIVATE
+            config.mkdir(exist_ok=True)
+            private_folder(config)
+            state = config / "crun"
+            process, sandbox, sockets = furnish(process, sandbox, bundle / "rootfs", config)
+        else:
+            assemble(sandbox.rootfs, bundle / "rootfs", sandbox.binds, bundle / "mountpoints")
+        try:
+            return self._launch(key, bundle, (config, state), process, sandbox), sockets
+        except BaseException:
+            for listener, _ in sockets:
+                listener.close()
+            raise
+
+    def _launch(
+        self,
+        key: str,
+        bundle: Path,
+        places: tuple[Path, Path],
+        process: Process,
+        sandbox: Sandbox,
+    ) -> subprocess.Popen[bytes]:
+        """Start crun on what is mounted; `places` are for its configuration and its state."""
+        config, state = places
         mode = cgroup_mode()
         isolation = self._isolation
         if mode is not CgroupMode.NONE:
             isolation = msgspec.structs.replace(isolation, cgroup=cgroup_path(self._cgroup(key)))
-        process, sandbox = with_init(msgspec.structs.replace(process, tty=False), sandbox)
-        write_config(bundle, process, sandbox, isolation, self._run / FILTERS)
+        process, sandbox = with_init(process, sandbox)
+        write_config(bundle, process, sandbox, isolation, self._run / FILTERS, config)
         return subprocess.Popen(
             [
                 find_program("crun"),
-                *("--root", str(self._run / "crun")),
+                *("--root", str(state)),
                 *("--log", str(bundle / "log"), "--log-format", "json"),
                 *crun_options(mode),
-                *("run", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), key),
+                *("run", "--bundle", str(config), "--pid-file", str(bundle / "pid"), key),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -173,7 +210,7 @@ class CrunExecutor:
             (bundle / name).unlink(missing_ok=True)
         shutil.rmtree(bundle / "mountpoints", ignore_errors=True)
         remove_cgroup(self._cgroup(key))
-        for folder in (bundle / "rootfs", bundle):
+        for folder in (bundle / "rootfs", bundle / PRIVATE, bundle):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
@@ -206,11 +243,17 @@ def root_scope(root: Path) -> str:
 
 
 def write_config(
-    bundle: Path, process: Process, sandbox: Sandbox, isolation: Isolation, filters: Path
+    bundle: Path,
+    process: Process,
+    sandbox: Sandbox,
+    isolation: Isolation,
+    filters: Path,
+    folder: Path | None = None,
 ) -> None:
     """Resolve the user in the tree mounted at ``bundle/rootfs`` and write ``config.json``.
 
-    `filters` is where compiled seccomp profiles are kept.  Raises: Invalid.
+    It goes to `folder`, else `bundle`; `filters` is where compiled seccomp profiles are kept.
+    Raises: Invalid.
     """
     rootfs = bundle / "rootfs"
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -221,7 +264,7 @@ def write_config(
     config = runtime_config(process, sandbox, user, str(rootfs), isolation)
     if profile := config["linux"].get("seccomp"):
         config["annotations"] = filter_annotation(profile, filters)
-    (bundle / "config.json").write_bytes(msgspec.json.encode(config))
+    ((folder or bundle) / "config.json").write_bytes(msgspec.json.encode(config))
 
 
 def with_init(process: Process, sandbox: Sandbox) -> tuple[Process, Sandbox]:

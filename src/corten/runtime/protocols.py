@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import socket
 from typing import Protocol
 
 import msgspec
@@ -25,12 +26,42 @@ class Bind(msgspec.Struct, frozen=True):
     options: tuple[str, ...] = ()
 
 
+Serve = Callable[[socket], None]
+"""Answers one connection until it ends; the connection is closed afterwards."""
+
+
+class PrivateFile(msgspec.Struct, frozen=True):
+    """A file that only one run has, in memory: with `content`, or a socket that `serve` answers."""
+
+    target: str
+    content: bytes = b""
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+    serve: Serve | None = None
+
+
+class View(msgspec.Struct, frozen=True):
+    """What is at `source` of a tree of its own, bound into a container.
+
+    ``mounts`` make the tree, as a snapshot's do; links of ``source`` stay inside it.
+    What is written goes where the mounts say.  ``label`` names the tree in messages.
+    """
+
+    target: str
+    mounts: tuple[Mount, ...]
+    source: str = "/"
+    readonly: bool = True
+    label: str = "the tree"
+
+
 class Process(msgspec.Struct, frozen=True):
     """A process inside a container.
 
     ``user`` as in an image configuration (``name``, ``uid``, ``user:group`` …),
     resolved in the container's own ``/etc/passwd`` and ``/etc/group``;
-    ``env`` entries are ``NAME=value``.
+    ``env`` entries are ``NAME=value``; those of ``secret_env`` come after them and are
+    written to no disk.
     """
 
     args: tuple[str, ...]
@@ -38,6 +69,7 @@ class Process(msgspec.Struct, frozen=True):
     cwd: str = "/"
     user: str = ""
     tty: bool = False
+    secret_env: tuple[str, ...] = ()
 
 
 class Sandbox(msgspec.Struct, frozen=True):
@@ -45,7 +77,7 @@ class Sandbox(msgspec.Struct, frozen=True):
 
     ``network`` is ``host``, ``none`` or the path of a network namespace.
     ``resolv_conf``, ``hosts`` are files to show as ``/etc/resolv.conf`` and ``/etc/hosts``
-    (empty: what the image has).
+    (empty: what the image has).  ``files`` and ``views`` exist for this run alone.
     """
 
     rootfs: tuple[Mount, ...]
@@ -57,6 +89,8 @@ class Sandbox(msgspec.Struct, frozen=True):
     readonly: bool = False
     privileged: bool = False
     init: bool = False
+    files: tuple[PrivateFile, ...] = ()
+    views: tuple[View, ...] = ()
 
 
 OnOutput = Callable[[int, bytes], object]

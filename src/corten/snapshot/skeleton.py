@@ -55,12 +55,25 @@ def underlay(mounts: Sequence[Mount], directory: Path) -> tuple[Mount, ...]:
     So a bind mount finds its mountpoint where the image has none, and it leaves
     nothing in the writable directory.  Mounts without an overlay stay as they are.
     """
+    return _with_lower(mounts, directory, top=False)
+
+
+def overlay(mounts: Sequence[Mount], directory: Path) -> tuple[Mount, ...]:
+    """`mounts` with `directory` above all layers of the overlay, below its writable directory.
+
+    Its directories decide about owner, mode and times of those they cover; it cannot be
+    hidden by what a layer deletes.  Mounts without an overlay stay as they are.
+    """
+    return _with_lower(mounts, directory, top=True)
+
+
+def _with_lower(mounts: Sequence[Mount], directory: Path, *, top: bool) -> tuple[Mount, ...]:
     changed = []
     for mount in mounts:
         if mount.type == "overlay" and not mount.target:
             lower = [i for i, text in enumerate(mount.options) if text.startswith("lowerdir+=")]
             options = list(mount.options)
-            options.insert(lower[-1] + 1, f"lowerdir+={directory}")
+            options.insert(lower[0] if top else lower[-1] + 1, f"lowerdir+={directory}")
             changed.append(mount._replace(options=tuple(options)))
         else:
             changed.append(mount)
