@@ -60,11 +60,15 @@ class Opened(NamedTuple):
 
 
 class Means(NamedTuple):
-    """What fetching works with: ROOT/cache, this process's environment, an SSH agent's socket."""
+    """What fetching works with: ROOT/cache, this process's environment, an SSH agent's socket.
+
+    ``stdin`` None is this process's.
+    """
 
     folder: Path
     environ: Mapping[str, str]
     agent: str = ""
+    stdin: BinaryIO | None = None
 
     @property
     def limit(self) -> int:
@@ -194,7 +198,8 @@ class _Opening:
                 hint="a directory, - for a tar, an http(s) URL of a tar, or a Git repository",
             )
         if text == INPUT:
-            head, rest = _beginning(sys.stdin.buffer), sys.stdin.buffer
+            rest = self.means.stdin or sys.stdin.buffer
+            head = _beginning(rest)
         else:
             head, rest = self._download(text)
         try:

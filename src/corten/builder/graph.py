@@ -148,6 +148,14 @@ class Step:
         return f"Step({self.op!r}, {self.digest.short})"
 
 
+def whole_context(step: Step) -> str:
+    """The named context whose files, all of them, are what `step` makes; empty: it makes others."""
+    op = step.op
+    if not isinstance(op, Copy) or not op.context or not isinstance(step.inputs[0].op, Scratch):
+        return ""
+    return op.context if op == Copy(("/",), "/", context=op.context, time=op.time) else ""
+
+
 def order(targets: Sequence[Step]) -> list[Step]:
     """Every step that `targets` need, each once, inputs before what needs them."""
     found: dict[Step, None] = {}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from corten.builder.git_url import is_git, parse_git
-from corten.builder.graph import PIVOT, Copy, Inline, Step, is_remote
+from corten.builder.graph import PIVOT, Copy, Inline, Step, is_remote, whole_context
 from corten.builder.modes import parse_mode
 from corten.dockerfile import instructions as kinds
 from corten.dockerfile.expansion import expand_document
@@ -66,9 +66,13 @@ def lower_copy(
             instruction.destination,
             f"write it as {instruction.destination}/",
         )
+    # Straight from a named context's files, so that no others have to be read.
+    context = whole_context(origin) if origin else ""
+    origin = None if context else origin
     op = Copy(
         sources=tuple(sources),
         destination=destination,
+        context=context,
         from_input=origin is not None,
         chown=state.expand(instruction, instruction.chown),
         chmod=_mode(state, instruction),
