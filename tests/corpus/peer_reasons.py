@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 _LATER = "newer than its Dockerfile 1.2: it refuses or overlooks what later versions of the language brought"
 _SILENT = "the reference does not say: here a mistake is an error, there it is passed over"
-_EMPTY = "the same: its JSON leaves empty lists out"
 
 _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "docker": {
@@ -73,7 +72,6 @@ _BY_REASON: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "user/a user that expands to nothing",
             "arg/a name must be one",
         ),
-        _EMPTY: ("cmd/an empty array", "entrypoint/an empty array"),
         "the reference: without a group the GID is the number of the UID; it takes the user's own group": (
             "copy_flags/--chown a user's name alone",
         ),

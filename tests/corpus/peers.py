@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from corpus.server import serve
 from corten.engine.archives import output, save
 
 _FLAGS = {"target": "--target", "labels": "--label", "secrets": "--secret"}
+_AT_ONCE = 3
 # What runtimes make to mount upon, and leave in the layer of a RUN.
 _LEFT = ("dev", "proc", "sys", "run", "etc", "etc/hosts", "etc/hostname", "etc/resolv.conf")
 _CONTEXTS = {"build_contexts": "--build-context"}
@@ -99,6 +101,9 @@ class Yard:
         for left in set(_LEFT) & set(got.tree) - set(expected(case)):
             del got.tree[left]
         is_told, is_asked = told(case, got), asked(case)
+        for both in (is_told, is_asked):
+            # An empty list and none mean the same.
+            both["config"] = {name: value or None for name, value in both.get("config", {}).items()}
         return "; ".join(
             f"{what} {_shown(is_told[what], is_asked[what])}"
             for what in is_asked
@@ -109,7 +114,7 @@ class Yard:
         """Build.  Raises: CalledProcessError."""
         command = "build" if self.docker else "bud"
         own = [flag for flag in self.peer.build_flags if flag != "-q"]
-        own += [] if self.docker else ["--format=docker", "--force-rm"]
+        own += [] if self.docker else ["--format=docker", "--force-rm", "--identity-label=false"]
         arguments = [*own, *flags, "-t", tag, "-f", str(place.dockerfile), str(place.context)]
         subprocess.run(
             [*self.peer.command, command, *arguments],
@@ -186,18 +191,20 @@ def compare(name: str, only: str) -> Found:
                 builder.prepare()
                 yard = Yard(peer, builder)
                 yard.give_base()
-                alike, unasked, found = 0, 0, []
-                for case_name, case in ALL.items():
-                    if only not in case_name:
-                        continue
-                    if not set(case.options) <= set(yard.flags):
-                        unasked += 1
-                        continue
-                    detail = yard.difference(case)
-                    alike += not detail
-                    if detail:
-                        found.append(Difference(case_name, detail))
-                        print(f"{name}: {case_name}: {detail}", flush=True)
+                asked_of = {
+                    case_name: case
+                    for case_name, case in ALL.items()
+                    if only in case_name and set(case.options) <= set(yard.flags)
+                }
+                with ThreadPoolExecutor(_AT_ONCE) as pool:
+                    details = list(pool.map(yard.difference, asked_of.values()))
+                found = [
+                    Difference(*pair) for pair in zip(asked_of, details, strict=True) if pair[1]
+                ]
+                unasked = sum(only in case_name for case_name in ALL) - len(asked_of)
+                for difference in found:
+                    print(f"{name}: {difference.case}: {difference.detail}")
+                alike = len(asked_of) - len(found)
                 return Found(_version(peer), alike, unasked, found)
 
 
