@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,12 +25,16 @@ from corten.engine.host import Host
 from corten.engine.outputs.metadata import metadata
 from corten.engine.outputs.options import check_outputs, parse_output
 from corten.engine.outputs.send import send, takes_stdout
+from corten.engine.step_options import StepOptions
 from corten.errors import Invalid
 from corten.events.job import Job
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.reference import Reference
 from corten.runtime.protocols import Executor
+
+if TYPE_CHECKING:
+    from corten.runtime.specification import Isolation
 
 
 class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +66,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     squash: bool = False
     provenance: str = ""
     sbom: bool = False
+    steps: StepOptions = StepOptions()
 
 
 class BuildOutcome(msgspec.Struct, frozen=True):
@@ -134,6 +139,8 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
         network="none" if options.network == "none" else "host",
         threads=options.threads,
         environ=dict(os.environ),
+        given=options.steps.given(os.environ),
+        hosts=options.steps.hosts(),
     )
     # What the store does not keep stays at least until it is where it shall go.
     with host.store.lease() if outputs else nullcontext():
@@ -142,7 +149,8 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
             lock = None
             if options.locked:
                 lock = read_lock(lock_path(request.dockerfile or request.context / "Dockerfile"))
-            result = build_image(request, _equipment(host, caches, lock), job)
+                request = msgspec.structs.replace(request, pins=lock.remotes)
+            result = build_image(request, _equipment(host, options, caches, lock), job)
         sent = send(host, outputs, result, tags, job)
     return BuildOutcome(result, sent, request.tags, kept, takes_stdout(outputs))
 
@@ -180,11 +188,15 @@ def _caches(host: Host, options: BuildOptions) -> AbstractContextManager[CachePl
     return BuildCaches(host, origins, [parse_cache_to(text) for text in options.cache_to])
 
 
-def _equipment(host: Host, caches: CachePlaces, lock: Lock | None) -> Equipment:
+def _equipment(
+    host: Host, options: BuildOptions, caches: CachePlaces, lock: Lock | None
+) -> Equipment:
+    # Now: what is wrong with limits is wrong also where all is cached.
+    isolation = options.steps.isolation() if options.steps != StepOptions() else None
     return Equipment(
         store=host.store,
         snapshotter=lambda: host.snapshotter,
-        executor=lambda: _executor(host),
+        executor=lambda: _executor(host, isolation),
         resolve_base=lambda wanted, pull, job: base_image(host, wanted, pull, job, lock),
         folder=host.root / "cache",
         caches=caches,
@@ -210,10 +222,14 @@ def _check_text(what: str, values: Mapping[str, str]) -> None:
             ) from None
 
 
-def _executor(host: Host) -> Executor:
+def _executor(host: Host, isolation: Isolation | None) -> Executor:
     """What runs the steps, after it ended those of builds that were killed."""
     host.executor.sweep()
-    return host.executor
+    if isolation is None:
+        return host.executor
+    from corten.runtime.crun import CrunExecutor
+
+    return CrunExecutor(host.root, isolation)
 
 
 def _name(tag: str) -> str:

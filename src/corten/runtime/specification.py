@@ -68,6 +68,8 @@ class Limits(msgspec.Struct, frozen=True):
     """What a container may use; 0 or empty: no limit beyond the host's.
 
     ``memory`` in bytes, ``cpus`` in processors, ``pids`` in processes;
+    ``swap`` is memory and swap together (0: as ``memory``), ``cpu_quota`` and ``cpu_period``
+    are microseconds, ``cpuset`` is a list of processors;
     ``rlimits`` maps ``NOFILE`` and the like to (soft, hard).
     """
 
@@ -75,6 +77,11 @@ class Limits(msgspec.Struct, frozen=True):
     cpus: float = 0.0
     pids: int = 0
     shm: int = 64 * 1024 * 1024
+    swap: int = 0
+    cpu_shares: int = 0
+    cpu_quota: int = 0
+    cpu_period: int = 0
+    cpuset: str = ""
     rlimits: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
 
 
@@ -273,12 +280,24 @@ def _resources(sandbox: Sandbox, limits: Limits) -> dict[str, Any]:
         rules += [_device_rule(*rule) for rule in _DEVICE_RULES]
     resources: dict[str, Any] = {"devices": rules}
     if limits.memory:
-        resources["memory"] = {"limit": limits.memory, "swap": limits.memory}
+        resources["memory"] = {"limit": limits.memory, "swap": limits.swap or limits.memory}
     if limits.cpus:
         resources["cpu"] = {"period": 100_000, "quota": int(limits.cpus * 100_000)}
+    elif cpu := _cpu(limits):
+        resources["cpu"] = cpu
     if limits.pids:
         resources["pids"] = {"limit": limits.pids}
     return resources
+
+
+def _cpu(limits: Limits) -> dict[str, Any]:
+    named = {
+        "shares": limits.cpu_shares,
+        "quota": limits.cpu_quota,
+        "period": limits.cpu_period,
+        "cpus": limits.cpuset,
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def _device_rule(kind: str, major: int | None, minor: int | None, access: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from corten.cli.frame import host, reporting
 from corten.cli.lint_report import check_flags, run_check
 from corten.cli.output_flags import all_outputs, output_flags, report
 from corten.cli.params import ContextFolder, pairs
+from corten.cli.step_flags import step_flags, step_options
 
 
 @define(
@@ -84,6 +85,7 @@ corten build --check --fix .                              what could be better; 
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output."
 )
+@step_flags
 @check_flags
 @output_flags
 def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **flags: Any) -> int:
@@ -107,11 +109,12 @@ def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **fla
     flags["build_args"] = arguments(flags["build_args"])
     all_outputs(flags)
     flags["labels"] = dict(pairs(flags["labels"], "--label"))
+    steps = step_options(flags)
     with ExitStack() as stack:
         checking, mending = flags.pop("check"), flags.pop("fix")
         if checking or mending:
             return run_check(flags, mending)
-        options = BuildOptions(**flags)
+        options = BuildOptions(**flags, steps=steps)
         outcome = build(host(), options, stack.enter_context(reporting(quiet)))
     report(outcome, quiet=quiet, iidfile=iidfile, metadata_file=metadata_file)
     return 0
