@@ -67,7 +67,7 @@ def parse_ignore(text: str) -> Ignore:
     Raises: PatternError: with the line's number.
     """
     patterns = []
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         if line.startswith("#") or not line.strip():
             continue
         try:

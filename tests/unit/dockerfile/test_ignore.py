@@ -27,6 +27,7 @@ from corten.dockerfile.patterns import PatternError, compile_match, has_magic
         ("\\#x\n\\!y\n", ["#x", "!y"], ["x"]),
         ("\ufeffa\r\nb\r\n", ["a", "b"], ["c"]),
         ("[a-c]x\n[^0-9]y\n", ["bx", "zy"], ["dx", "5y"]),
+        ("a\u2028b\nc\x0cd\n", ["a\u2028b", "c\x0cd"], ["a", "b", "c", "d"]),
     ],
 )
 def test_what_is_left_out(text: str, out: list[str], kept: list[str]) -> None:
