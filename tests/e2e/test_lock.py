@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from corten.oci.digest import Digest
 from support.building import BUSYBOX, needs_busybox
 from support.commands import corten
 from support.registry_server import ServerProcess, corten_registry
@@ -94,3 +98,32 @@ def test_an_image_that_nobody_has_is_named_with_its_line(tmp_path: Path) -> None
     assert done.returncode != 0
     assert "Dockerfile:2: " in done.stderr
     assert not (tmp_path / "Dockerfile.lock").exists()
+
+
+def test_what_add_takes_from_elsewhere_is_pinned(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "a.txt").write_text("old")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(files))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{running.server_port}/a.txt"
+        context = tmp_path / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(f"FROM scratch\nADD {url} /a.txt\n")
+        root = tmp_path / "root"
+        done = corten("lock", str(context), root=root)
+        assert done.returncode == 0, done.stderr
+        lock = json.loads((context / "Dockerfile.lock").read_text())
+        assert lock["remotes"] == {url: str(Digest.of(b"old"))}
+        assert corten("build", "--locked", str(context), root=root).returncode == 0
+        (files / "a.txt").write_text("new")
+        # Cached as what was pinned; without the cache the server has something else.
+        assert corten("build", "--locked", str(context), root=root).returncode == 0
+        done = corten("build", "--locked", "--no-cache", str(context), root=root)
+        assert done.returncode != 0
+        assert f"{url} has the checksum" in done.stderr
+        (context / "Dockerfile").write_text(f"FROM scratch\nADD {url}?b /a.txt\n")
+        done = corten("build", "--locked", str(context), root=root)
+        assert f"Dockerfile:2: the lock file has no {url}?b" in done.stderr
+        running.shutdown()

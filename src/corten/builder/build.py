@@ -67,7 +67,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     SOURCE_DATE_EPOCH are taken from it.  ``given`` is what steps are lent, ``hosts`` are
     ``NAME=ADDRESS`` that they know.  ``contexts`` are the named ones by their key, with
     directories for those of files.  ``pull`` is when to look for newer images: missing, always
-    or never.  Steps of ``no_cache_stages`` are run although they are cached.
+    or never.  ``pins``: see `Wishes`.  Steps of ``no_cache_stages`` are run although they are cached.
     """
 
     context: Path
@@ -92,6 +92,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     contexts: Mapping[str, NamedContext] = {}
     no_cache_stages: tuple[str, ...] = ()
+    pins: Mapping[str, str] | None = None
 
 
 class Equipment(NamedTuple):
@@ -251,6 +252,7 @@ def _wishes(request: BuildRequest, platform: Platform) -> Wishes:
         hosts=request.hosts,
         contexts=request.contexts,
         fresh=request.no_cache_stages,
+        pins=request.pins,
     )
 
 

@@ -23,11 +23,15 @@ _VERSION = 1
 
 
 class Lock(msgspec.Struct, frozen=True):
-    """``images`` has the digest for each full name with its tag, ``remotes`` for each URL."""
+    """What was pinned.
+
+    ``images`` has the digest for each full name with its tag, ``remotes`` what ADD may say as
+    ``--checksum`` of each URL (``sha256:…``) and Git repository (a commit), as written there.
+    """
 
     version: int = _VERSION
     images: Mapping[str, Digest] = {}
-    remotes: Mapping[str, Digest] = {}
+    remotes: Mapping[str, str] = {}
 
     def pin(self, name: str) -> str:
         """The image that `name` means, as ``NAME@DIGEST``; a name with a digest means itself.

@@ -109,7 +109,9 @@ class _Lowering:
         self.known = known
         self.strict = strict
         automatic = platform_arguments(wishes.platform, wishes.build_platform)
-        self.arguments = Arguments(dockerfile, wishes.build_args, automatic, wishes.hosts)
+        self.arguments = Arguments(
+            dockerfile, wishes.build_args, automatic, wishes.hosts, wishes.pins
+        )
         self.missing: dict[tuple[str, str], BaseRequest] = {}
         self.states: dict[int, StageState] = {}
         self.under_way: list[int] = []

@@ -45,6 +45,8 @@ class Wishes(msgspec.Struct, frozen=True):
     """``NAME=ADDRESS`` that steps find in ``/etc/hosts``."""
     contexts: Mapping[str, NamedContext] = {}
     """What names of images and stages stand for, by `context_key`."""
+    pins: Mapping[str, str] | None = None
+    """What is known of URLs and Git repositories, as their ``--checksum``; others are refused then."""
     fresh: tuple[str, ...] = ()
     """Stages whose steps are run although they are cached."""
 

@@ -47,8 +47,10 @@ class Arguments:
         given: Mapping[str, str],
         automatic: Mapping[str, str],
         hosts: tuple[str, ...] = (),
+        pins: Mapping[str, str] | None = None,
     ) -> None:
         self.hosts = hosts
+        self.pins = pins
         self.given = dict(given)
         self.automatic = dict(automatic)
         self.escape = dockerfile.escape

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple
 
 from corten.builder.context import read_small
+from corten.builder.git_url import is_git, parse_git
+from corten.builder.graph import Copy, is_remote
 from corten.builder.lockfile import Lock, lock_path, lock_text, read_lock
-from corten.builder.lower import bases
+from corten.builder.lower import bases, lower
 from corten.builder.plan import BaseImage, BaseRequest, Wishes
 from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
@@ -43,14 +46,16 @@ def lock(
     build_args: Mapping[str, str] | None = None,
     platform: str = "",
 ) -> Locked:
-    """Pin every image that any stage of `dockerfile` names, in the lock file beside it.
+    """Pin every image, URL and Git repository that any stage of `dockerfile` names, beside it.
 
     Registries are asked, nothing is pulled; where none can be, what was pulled under that
-    name counts.  Raises: NotFound, Denied, Unavailable: of an image; DockerfileError.
+    name counts.  What a URL gives is fetched, to know its digest.  Raises: NotFound, Denied,
+    Unavailable: of an image or URL; DockerfileError.
     """
     parsed = parse(read_small(dockerfile, "Dockerfile"), dockerfile.name)
     wanted = Platform.parse(platform) if platform else host.platform
     pins: dict[str, Digest] = {}
+    remotes: dict[str, str] = {}
     known: dict[tuple[str, str], BaseImage] = {}
     with Registries(os.environ) as registries:
         for stage in parsed.stages:
@@ -67,8 +72,13 @@ def lock(
                     if digest is not None:
                         pins[str(Reference.parse(request.name))] = digest
                         step.result("done", str(digest))
+            for source in _remotes(parsed, wishes, known):
+                if source not in remotes:
+                    with job.step("resolve", source) as step:
+                        remotes[source] = _checksum(host, source, step)
+                        step.result("done", remotes[source])
     path = lock_path(dockerfile)
-    made = Lock(images=pins)
+    made = Lock(images=pins, remotes=remotes)
     before = _before(path)
     try:
         write_durably(path, lock_text(made).encode())
@@ -117,6 +127,40 @@ def _pulled(host: Host, reference: Reference) -> Digest | None:
     lead = f"{reference.name}@"
     found = [text for text in host.store.repo_digests(image.id) if text.startswith(lead)]
     return Digest(found[-1].removeprefix(lead)) if found else None
+
+
+def _remotes(
+    parsed: Dockerfile, wishes: Wishes, known: Mapping[tuple[str, str], BaseImage]
+) -> Iterator[str]:
+    """What ADD takes from elsewhere for the target, without a checksum of its own."""
+    for step in lower(parsed, wishes, known).graph:
+        if isinstance(step.op, Copy) and step.op.add and not step.op.checksum:
+            yield from filter(is_remote, step.op.sources)
+
+
+def _checksum(host: Host, source: str, job: Job) -> str:
+    folder = host.root / "cache"
+    if is_git(source):
+        from corten.builder.git import look
+        from corten.builder.git_program import GitTools
+
+        agent = os.environ.get("SSH_AUTH_SOCK", "")
+        return look(parse_git(source), GitTools(folder / "git", os.environ, agent), job)
+    from corten.builder.cache import BuildCache
+    from corten.builder.downloads import Asked, Means
+    from corten.builder.downloads import look as look_at
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def scratch() -> BinaryIO:
+        return TemporaryFile(dir=folder)
+
+    with BuildCache(folder) as cache:
+        means = Means(cache, scratch, os.environ, folder)
+        found = look_at(Asked(source), means, job)
+        if found.file is not None:
+            found.file.close()
+        return f"sha256:{found.digest}"
 
 
 def _before(path: Path) -> Lock:

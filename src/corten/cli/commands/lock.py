@@ -44,8 +44,9 @@ def command(
 ) -> None:
     """Pin what a Dockerfile builds on.
 
-    Asks the registries what every image that it names is now, and writes the digests to a
-    lock file beside it (Dockerfile.lock), which belongs into version control.  corten build
+    Asks registries and other servers what every image, URL and Git repository that it names
+    is now, and writes the digests to a lock file beside it (Dockerfile.lock), which belongs
+    into version control.  corten build
     --locked builds from these and nothing else; corten lock again brings them up to date.
     """
     from corten.engine.locking import lock
@@ -58,11 +59,13 @@ def command(
             build_args=arguments(build_args),
             platform=platform,
         )
-    for name, digest in done.lock.images.items():
-        was = done.before.images.get(name)
+    before = {**done.before.images, **done.before.remotes}
+    now = {**done.lock.images, **done.lock.remotes}
+    for name, digest in now.items():
+        was = before.get(name)
         news = "" if was == digest else f"  (was {was})" if was else "  (new)"
         echo(f"{name} {digest}{news}\n")
-    for name in done.before.images:
-        if name not in done.lock.images:
+    for name in before:
+        if name not in now:
             echo(f"{name} is not used any more\n")
     echo(f"Wrote {done.path}\n")
