@@ -17,6 +17,7 @@ from corpus.listing import Tree
 from corpus.server import Served
 from corten.builder.stacks import Stacks
 from corten.config.settings import Settings
+from corten.engine.step_options import StepOptions
 from corten.oci.descriptor import Descriptor
 from corten.oci.image_config import ImageConfig, parse_config
 from corten.oci.manifest import Manifest, parse_document
@@ -85,6 +86,8 @@ class Builder:
             path.write_text(self.filled(text.removeprefix("\n"), place))
             self._built(place._replace(dockerfile=path), {"tags": (f"{name}-{place.number}",)})
         options = {name: self._value(value, place) for name, value in case.options.items()}
+        if case.steps:
+            options["steps"] = StepOptions(**self._value(case.steps, place))
         config, log = self._built(place, {"build_args": case.args, **options})
         return self.outcome(config, tuple(log.warnings()))
 

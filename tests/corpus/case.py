@@ -24,7 +24,7 @@ class Case(msgspec.Struct, frozen=True):
     image has beside the image ``base``, or all of it where that is no parent.
     ``blobs`` are more files of the context.  ``bases`` are images that are built
     before, by name, from the same context.  ``args`` are build arguments, ``options``
-    further fields of BuildOptions.  ``env`` is the environment without the usual PATH;
+    further fields of BuildOptions, ``steps`` of StepOptions.  ``env`` is the environment without the usual PATH;
     ``config`` fields of the image's configuration (None: it must not be there);
     ``history`` parts of its last lines; ``warns`` a part of a warning.
 
@@ -40,6 +40,7 @@ class Case(msgspec.Struct, frozen=True):
     bases: Mapping[str, str] = {}
     args: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}
+    steps: Mapping[str, Any] = {}
     tree: str | None = None
     env: Mapping[str, str] | None = None
     config: Mapping[str, Any] | None = None

@@ -127,7 +127,7 @@ class Yard:
     def asked_for(self, case: Case, place: Place) -> list[str]:
         """The case's flags."""
         flags = [f"--build-arg={name}={value}" for name, value in case.args.items()]
-        for option, value in case.options.items():
+        for option, value in {**case.options, **case.steps}.items():
             flag = self.flags[option]
             if isinstance(value, Mapping):
                 flags += [f"{flag}={name}={item}" for name, item in value.items()]
@@ -194,7 +194,7 @@ def compare(name: str, only: str) -> Found:
                 asked_of = {
                     case_name: case
                     for case_name, case in ALL.items()
-                    if only in case_name and set(case.options) <= set(yard.flags)
+                    if only in case_name and {*case.options, *case.steps} <= set(yard.flags)
                 }
                 with ThreadPoolExecutor(_AT_ONCE) as pool:
                     details = list(pool.map(yard.difference, asked_of.values()))

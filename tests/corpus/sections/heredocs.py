@@ -34,7 +34,7 @@ EOT
         r"""
 FROM base
 RUN <<EOT
-#!/bin/busybox awk -f
+#!/bin/awk -f
 BEGIN { print "hello" > "/out" }
 EOT
 """,

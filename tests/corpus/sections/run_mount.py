@@ -154,7 +154,7 @@ CASES = (
         "FROM base\nRUN --mount=type=secret,id=key"
         " stat -c '%a %u:%g' /run/secrets/key > /out && cat /run/secrets/key >> /out\n",
         context="key = hidden",
-        options={"secrets": ("id=key,src=CONTEXT/key",)},
+        steps={"secrets": ("id=key,src=CONTEXT/key",)},
         tree=r"out = 400 0:0\nhidden",
     ),
     Case(
@@ -162,14 +162,14 @@ CASES = (
         "FROM base\nRUN --mount=type=secret,id=key,target=/srv/old,mode=0444,uid=1,gid=2"
         " stat -c '%a %u:%g' /srv/old > /out\n",
         context="key = hidden",
-        options={"secrets": ("id=key,src=CONTEXT/key",)},
+        steps={"secrets": ("id=key,src=CONTEXT/key",)},
         tree=r"out = 444 1:2\n",
     ),
     Case(
         "the id of a secret is the last part of its target if none is given",
         "FROM base\nRUN --mount=type=secret,target=/srv/old cat /srv/old > /out\n",
         context="key = hidden",
-        options={"secrets": ("id=old,src=CONTEXT/key",)},
+        steps={"secrets": ("id=old,src=CONTEXT/key",)},
         tree="out = hidden",
     ),
     Case(
@@ -177,7 +177,7 @@ CASES = (
         "FROM base\nRUN --mount=type=secret,id=key,env=TOKEN"
         ' echo "$TOKEN" > /out && test ! -e /run/secrets/key\n',
         context="key = hidden",
-        options={"secrets": ("id=key,src=CONTEXT/key",)},
+        steps={"secrets": ("id=key,src=CONTEXT/key",)},
         tree=r"out = hidden\n",
         env={},
     ),
