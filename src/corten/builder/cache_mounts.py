@@ -171,8 +171,8 @@ def caches(folder: Path) -> list[Path]:
 
 
 def forget(folder: Path) -> int:
-    """Remove the caches that no step uses; returns how many."""
-    count = 0
+    """Remove the caches that no step uses; returns bytes on the disk that this gave back."""
+    size = 0
     for place in caches(folder):
         if place.name.startswith(_GONE):
             remove_tree(place)
@@ -186,6 +186,17 @@ def forget(folder: Path) -> int:
                 place.rename(gone)
             finally:
                 os.close(fd)
+            size += disk_size(gone)
             remove_tree(gone)
-            count += 1
-    return count
+    return size
+
+
+def disk_size(place: Path) -> int:
+    """Bytes on the disk of all that is under a directory, each file once."""
+    found: dict[tuple[int, int], int] = {}
+    for folder, names, files in os.walk(place):
+        for name in (*names, *files):
+            with suppress(FileNotFoundError):
+                status = Path(folder, name).lstat()
+                found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(found.values())

@@ -65,15 +65,25 @@ def collect(
         partial_age=partial_age,
         prune=_prune_all(host),
     )
-    repositories = _forget_repositories(host) if cache else 0
+    fetched = _forget_repositories(host) + _forget_mounts(host) if cache else 0
     return Collected(
         swept.blobs + swept.partials,
-        swept.size + swept.partials_size + repositories,
+        swept.size + swept.partials_size + fetched,
         swept.layers,
         swept.spared,
         sum(size for size, held in partial_downloads(host) if not held),
         tuple(str(p.relative_to(host.root)) for p in sorted(left) if not os.path.lexists(p)),
     )
+
+
+def _forget_mounts(host: Host) -> int:
+    """Remove the cache mounts that no step uses; returns the bytes that this gave back."""
+    folder = host.root / "cache"
+    if not (folder / "mounts").is_dir():
+        return 0
+    from corten.builder.cache_mounts import forget
+
+    return forget(folder)
 
 
 def _forget_repositories(host: Host) -> int:

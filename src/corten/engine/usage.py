@@ -105,10 +105,12 @@ def _contents(
         (cache if digest in extra else images).update(files)
         if digest in active:
             needed.update(files)
+    mounts = listed(host.root / "cache" / "mounts")
+    cache.update(_trees(mounts))
     size, kept, only = sum(images.values()), sum(needed.values()), sum(cache.values())
     return (
         Usage("Images", len(identities), len(used & identities), size, size - kept),
-        Usage("Build Cache", len(cached), len(cached & held), only, only),
+        Usage("Build Cache", len(cached) + len(mounts), len(cached & held), only, only),
     )
 
 
