@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -60,14 +60,15 @@ class Opened(NamedTuple):
 
 
 class Means(NamedTuple):
-    """What fetching works with: ROOT/cache, this process's environment, an SSH agent's socket.
+    """What fetching works with: ROOT/cache, this process's environment, what
+    gives an SSH agent's socket.
 
     ``stdin`` None is this process's.
     """
 
     folder: Path
     environ: Mapping[str, str]
-    agent: str = ""
+    agent: Callable[[], str] = str
     stdin: BinaryIO | None = None
 
     @property
@@ -225,7 +226,7 @@ class _Opening:
             repository = msgspec.structs.replace(repository, keep_git_dir=True)
         target = self._new() / "repository"
         target.mkdir(0o755)
-        tools = GitTools(self.means.folder / "git", self.means.environ, self.means.agent)
+        tools = GitTools(self.means.folder / "git", self.means.environ, self.means.agent())
         found = fetch(repository, target, tools, self.job)
         ref = f"#{repository.ref}" if repository.ref else ""
         self.source = ContextSource(f"{repository.shown}{ref}", found.commit)

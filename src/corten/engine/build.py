@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,6 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
     check_outputs(outputs, tags)
     named = dict.fromkeys((*tags, *(name for each in outputs for name in each.names)))
     kept = not outputs or any(each.keeps for each in outputs)
-    contexts = parse_contexts(options.build_contexts)
     request = BuildRequest(
         context=Path(options.context),
         host=host.platform,
@@ -141,11 +140,12 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
         environ=dict(os.environ),
         given=options.steps.given(os.environ),
         hosts=options.steps.hosts(),
+        contexts=parse_contexts(options.build_contexts),
     )
     # What the store does not keep stays at least until it is where it shall go.
     with host.store.lease() if outputs else nullcontext():
-        with _opened(host, options, contexts, job) as opened, _caches(host, options) as caches:
-            request = _placed(request, contexts, opened)
+        with _opened(host, options, request, job) as opened, _caches(host, options) as caches:
+            request = _placed(request, opened)
             lock = None
             if options.locked:
                 lock = read_lock(lock_path(request.dockerfile or request.context / "Dockerfile"))
@@ -155,17 +155,23 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
     return BuildOutcome(result, sent, request.tags, kept, takes_stdout(outputs))
 
 
-def _opened(
-    host: Host, options: BuildOptions, contexts: Mapping[str, NamedContext], job: Job
-) -> AbstractContextManager[Opened]:
+@contextmanager
+def _opened(host: Host, options: BuildOptions, request: BuildRequest, job: Job) -> Iterator[Opened]:
     """The directories that the build takes files from."""
-    wanted = Wanted(options.context, options.dockerfile, contexts, keeps_git(options.build_args))
-    return open_contexts(wanted, Means(host.root / "cache", os.environ), job)
+    wanted = Wanted(
+        options.context, options.dockerfile, request.contexts, keeps_git(options.build_args)
+    )
+    means = Means(host.root / "cache", os.environ)
+    with ExitStack() as stack:
+        if request.given.agents:
+            from corten.builder.agents import Agents
+
+            agents = stack.enter_context(Agents(request.given.agents))
+            means = means._replace(agent=lambda: agents.socket("default"))
+        yield stack.enter_context(open_contexts(wanted, means, job))
 
 
-def _placed(
-    request: BuildRequest, contexts: Mapping[str, NamedContext], opened: Opened
-) -> BuildRequest:
+def _placed(request: BuildRequest, opened: Opened) -> BuildRequest:
     """`request` with directories in place of what they were fetched from."""
     return msgspec.structs.replace(
         request,
@@ -174,7 +180,7 @@ def _placed(
         source=opened.source,
         contexts={
             key: NamedContext("files", str(opened.named[key])) if one.kind == "files" else one
-            for key, one in contexts.items()
+            for key, one in request.contexts.items()
         },
     )
 
