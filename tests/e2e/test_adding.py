@@ -14,6 +14,7 @@ from typing import Literal
 
 import pytest
 
+from corten.builder.attest import Attest, ProvenanceOptions
 from corten.builder.cache import BuildCache
 from corten.builder.given import Given, Secret
 from corten.errors import Corrupt, CortenError, Invalid, Unavailable
@@ -193,6 +194,24 @@ def test_a_secret_opens_its_host_and_no_other(
         with pytest.raises(Invalid, match="cannot stand in a header") as caught:
             shop.build(f"FROM scratch\nADD http://{server.host}/g /x\n", given=lent)
         assert "Lines" not in str(caught.value)
+
+
+def test_a_password_in_a_url_opens_it_and_is_shown_nowhere(shop: Workshop) -> None:
+    ways: list[bytes] = [reply(200, b"abc", ETag='"1"'), reply(404)]
+    with scripted(lambda seen: ways[len(seen.path) > 2]) as server:
+        text = f"FROM scratch\nADD http://me:hunter%32@{server.host}/{{}} /x\n"
+        attest = Attest(provenance=ProvenanceOptions(mode="min"))
+        built = shop.build(text.format("f"))
+        shop.run(attest=attest)
+        assert server.seen[0].headers["authorization"] == "Basic bWU6aHVudGVyMg=="
+        assert f"ADD http://{server.host}/f /x" in [
+            each.created_by for each in built.config.history
+        ]
+        with pytest.raises(CortenError, match=f"fetch http://{server.host}/gone: ") as caught:
+            shop.build(text.format("gone"))
+        assert "hunter" not in str(caught.value)
+    kept = [path for path in shop.root.glob("**/*") if path.is_file()]
+    assert not any(b"hunter" in path.read_bytes() for path in kept)
 
 
 # Git repositories

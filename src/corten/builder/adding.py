@@ -14,9 +14,10 @@ import msgspec
 from corten.archive.entry import Entry
 from corten.builder import downloads
 from corten.builder.archives import Room, is_archive, unpack
+from corten.builder.cache import Download
 from corten.builder.contexts import FETCHED
 from corten.builder.downloads import Means
-from corten.builder.git_url import Repository, parse_git
+from corten.builder.git_url import Repository, parse_git, public
 from corten.builder.graph import Copy
 from corten.builder.hashes import hash_file
 from corten.builder.items import ItemCopier, Manner
@@ -102,7 +103,7 @@ class Adder:
         repository = _wanted(parse_git(address), op)
         tools = GitTools(means.folder / "git", means.environ, means.agent())
         if layer is None:
-            self._note(repository, look(repository, tools, self._job))
+            self._note(repository, address, look(repository, tools, self._job))
             return
         folder = means.folder / FETCHED
         folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -111,14 +112,15 @@ class Adder:
             target = draft / "repository"
             target.mkdir(0o755)
             checkout = fetch(repository, target, tools, self._job)
-            self._note(repository, checkout.commit)
+            self._note(repository, address, checkout.commit)
             # What is in a commit follows from its name: its files need no notes.
             items = ItemCopier(Manner(op, False, None), Notes(), self._job)
             with open_tree(checkout.path, None, repository.shown) as tree:
                 for each in choose(op, tree, "/"):
                     items.tree(layer, walk(tree, "", each.leaves_out), aim.base)
 
-    def _note(self, repository: Repository, commit: str) -> None:
+    def _note(self, repository: Repository, address: str, commit: str) -> None:
+        self._means.cache.downloaded(public(address), Download("", "", commit))  # for provenance
         self._notes.add("git", repository.remote, repository.subdirectory, commit)
 
     def archive(self, layer: LayerWriter, item: Item, aim: Aim) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 from corten.builder.attest import Attest, Circumstances
 from corten.builder.attestations import Attestation
 from corten.builder.cache import BuildCache
+from corten.builder.git_url import is_git, public
 from corten.builder.graph import Copy, is_remote, order
 from corten.builder.imaging import BuiltImage
 from corten.builder.packages import inventory
@@ -45,7 +46,8 @@ def _downloads(plan: Plan, cache: BuildCache) -> dict[str, str]:
     for step in order((plan.root,)):
         if isinstance(step.op, Copy) and step.op.add:
             for source in step.op.sources:
-                known = cache.download(source) if is_remote(source) else None
+                known = cache.download(public(source)) if is_remote(source) else None
                 if known is not None:
-                    found[source] = f"sha256:{known.digest}"
+                    algorithm = "" if is_git(source) else "sha256:"
+                    found[public(source)] = f"{algorithm}{known.digest}"
     return found

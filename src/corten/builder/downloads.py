@@ -9,6 +9,7 @@ import hashlib
 import os
 import posixpath
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from corten.archive.compression import PIECE
 from corten.archive.expansion import TooLarge
 from corten.builder.archives import NewFile
 from corten.builder.cache import BuildCache, Download
+from corten.builder.git_url import public
 from corten.config.limits import layer_limit
 from corten.content.ingest import storage_error
 from corten.errors import Corrupt, CortenError, Denied, Invalid, NotFound, Unavailable
@@ -83,7 +85,7 @@ def look(asked: Asked, means: Means, job: Job) -> Fetched:
     """
     if asked.checksum:
         return Fetched(asked.checksum.removeprefix(_CHECKSUM), 0, None)
-    known = means.cache.download(asked.url)
+    known = means.cache.download(public(asked.url))
     headers: dict[str, str] = {}
     if known is not None and known.etag:
         headers["If-None-Match"] = known.etag
@@ -103,10 +105,10 @@ def fetch(asked: Asked, means: Means, job: Job) -> Fetched:
     Raises: NotFound, Denied, Unavailable (also: it ended early), Invalid; TooLarge;
     Corrupt: its checksum is another.
     """
-    url = asked.url
+    url = public(asked.url)
     file = means.new_file()
     try:
-        with _Request(url, _authorization(url, means), means.environ) as answer:
+        with _Request(asked.url, _authorization(asked.url, means), means.environ) as answer:
             digest = _receive(answer, file, layer_limit(means.environ), job)
             modified = answer.headers.get("Last-Modified", "")
             etag = answer.headers.get("ETag", "")
@@ -124,8 +126,11 @@ def fetch(asked: Asked, means: Means, job: Job) -> Fetched:
 
 
 def _authorization(url: str, means: Means) -> dict[str, str]:
-    """The header that a secret of the build asks for; redirects to other hosts do not get it."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    """What opens the URL: a secret of the build, or the name and password in it.
+
+    Redirects to other hosts do not get it.
+    """
+    login, _, host = urlsplit(url).netloc.rpartition("@")
     for name, scheme in ((f"HTTP_AUTH_HEADER_{host}", ""), (f"HTTP_AUTH_TOKEN_{host}", "Bearer ")):
         value = means.secret(name)
         if value is None:
@@ -134,6 +139,8 @@ def _authorization(url: str, means: Means) -> dict[str, str]:
         if not _PRINTABLE.fullmatch(text):
             raise Invalid(f"the secret {name} cannot stand in a header", hint="it must be one line")
         return {"Authorization": f"{scheme}{text}"}
+    if login:
+        return {"Authorization": f"Basic {b64encode(unquote(login).encode()).decode()}"}
     return {}
 
 
@@ -167,7 +174,7 @@ class _Request:
     def __init__(self, url: str, headers: dict[str, str], environ: Mapping[str, str]) -> None:
         import urllib3
 
-        self.url = url
+        self.url = url = public(url)
         self.errors = urllib3.exceptions.HTTPError
         proxy = proxy_for(url, environ)
         bundle = environ.get("SSL_CERT_FILE") or None

@@ -20,6 +20,7 @@ from corten.errors import Invalid
 _MAX = 4096
 _IS_GIT = re.compile(r"git@[^/]*:|git://|ssh://|github\.com/|https?://[^?#]*\.git(?:[?#]|$)", re.I)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
+_LOGIN = re.compile(r"^(https?://)[^/?#]*@", re.I)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~%+=-]*")
 _SCP = re.compile(r"([^@/:]+)@([^/:]+|\[[^\]]*\]):(.+)", re.S)
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -50,16 +51,17 @@ class Repository(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """The address as messages, history and provenance show it: without a password."""
-        scheme, separator, rest = self.remote.partition("://")
-        authority, slash, path = rest.partition("/")
-        if separator and "@" in authority and scheme in ("http", "https"):
-            return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-        return self.remote
+        return public(self.remote)
 
     @property
     def is_commit(self) -> bool:
         """Whether ``ref`` is the whole name of a commit."""
         return _COMMIT.fullmatch(self.ref) is not None
+
+
+def public(address: str) -> str:
+    """A URL or Git address without the name and password that may stand before the host."""
+    return _LOGIN.sub(r"\1", address)
 
 
 def is_git(text: str) -> bool:

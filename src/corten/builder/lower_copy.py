@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
-from corten.builder.git_url import is_git, parse_git
+from corten.builder.git_url import is_git, parse_git, public
 from corten.builder.graph import PIVOT, Copy, Inline, Step, is_remote, whole_context
 from corten.builder.modes import parse_mode
 from corten.dockerfile import instructions as kinds
@@ -86,7 +86,7 @@ def lower_copy(
     )
     flags = "".join(f" {flag}" for flag in instruction.node.flags)
     words = [f"<<{item.name}" for item in inline]
-    words += [source.removeprefix(PIVOT).lstrip("/") or "." for source in sources]
+    words += [public(source.removeprefix(PIVOT).lstrip("/")) or "." for source in sources]
     text = f"{instruction.keyword}{flags} {' '.join(words)} {destination}"
     state.advance(op, text, *((origin,) if origin else ()))
 
@@ -181,6 +181,24 @@ def _added(
             )
     return {
         "unpack": instruction.unpack,
-        "checksum": checksum,
+        "checksum": checksum or _pinned(state, instruction, sources),
         "keep_git_dir": instruction.keep_git_dir,
     }
+
+
+def _pinned(state: StageState, instruction: kinds.Add, sources: Sequence[str]) -> str:
+    """The checksum that a lock file has for what comes from elsewhere; empty: there is no such file."""
+    pins = state.arguments.pins
+    remote = [source for source in sources if is_remote(source)]
+    if pins is None or not remote:
+        return ""
+    if len(sources) > 1:
+        raise state.error(
+            instruction, "a lock file pins one source an ADD", hint="write an ADD for each"
+        )
+    pin = pins.get(remote[0])
+    if pin is None:
+        raise state.error(
+            instruction, f"the lock file has no {remote[0]}", hint="write it anew: corten lock"
+        )
+    return pin

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from corten.builder.attest import Circumstances, ProvenanceOptions
 from corten.builder.attestations import Attestation
+from corten.builder.git_url import public
 from corten.builder.graph import Copy, Run, SourceImage, Step, is_remote, order
 from corten.builder.named_contexts import LAYOUT, split_layout
 from corten.builder.plan import Plan, Wishes
@@ -121,7 +122,7 @@ def _dependencies(
             digest = base.digest if base is not None else None
             found[uri] = {"uri": uri, **({"digest": _digest_set(digest)} if digest else {})}
         elif isinstance(op, Copy):
-            remote = [source for source in op.sources if is_remote(source) and op.add]
+            remote = [public(source) for source in op.sources if is_remote(source) and op.add]
             for uri in remote:
                 text = made_of.downloads.get(uri) or op.checksum
                 found[uri] = {"uri": uri, **({"digest": _digest_set(text)} if text else {})}

@@ -412,7 +412,6 @@ def test_steps_are_titled_by_stage() -> None:
         ("FROM base\nVOLUME $NONE\n", "a path is empty"),
         ("FROM base\nENV ${X:-}=b\n", "is not a variable name"),
         ("FROM base\nLABEL a=${b\n", "missing }"),
-        ("FROM base\nRUN <<E\n#!/bin/python\nE\n", "interpreter line"),
         ("FROM base\nRUN []\n", "RUN needs a command"),
     ],
 )
