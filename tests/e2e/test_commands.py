@@ -98,8 +98,8 @@ def test_a_dockerfile_comes_from_standard_input(root: Path, tmp_path: Path) -> N
     assert built[0] == built[1] == built[2]
     label = ok("inspect", "-f", "{{.Config.Labels.from}}", built[0].strip(), root=root)
     assert label == "input\n"
-    refused = corten("build", "https://example.com/x.git", root=root)
-    assert "https://example.com/x.git is no directory: fetch it" in refused.stderr
+    refused = corten("build", "svn://example.com/x", root=root)
+    assert "contexts are not fetched by svn://" in refused.stderr
 
 
 def test_build_events_are_json_lines(root: Path, tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def served(request: pytest.FixtureRequest, tmp_path: Path, origin: Origin) -> It
 
 
 @pytest.fixture
+def by_git(tmp_path: Path, origin: Origin) -> Iterator[str]:
+    """What does not depend on the transport is shown with one."""
+    with daemon(tmp_path / "served") as url:
+        yield f"{url}/repo.git"
+
+
+@pytest.fixture
 def tools(tmp_path: Path) -> GitTools:
     return GitTools(tmp_path / "cache" / "git", {"HOME": str(tmp_path)})
 
@@ -90,12 +97,12 @@ def test_branches_tags_commits_and_parts_of_commits_are_fetched(
 
 
 def test_modes_and_times_do_not_depend_on_who_fetches(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     origin.commit({})
     before = os.umask(0o077)
     try:
-        path = fetched(tmp_path, served, tools)
+        path = fetched(tmp_path, by_git, tools)
     finally:
         os.umask(before)
     found = {
@@ -144,19 +151,19 @@ def test_what_is_not_there_is_named(
 
 
 def test_a_subdirectory_cannot_leave_the_repository(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     (tmp_path / "secret").mkdir()
     (origin.work / "out").symlink_to(tmp_path / "secret")
     (origin.work / "up").symlink_to("../../../../../../../..")
     (origin.work / "in").symlink_to("sub")
     origin.commit({})
-    assert names(fetched(tmp_path, f"{served}#:in", tools, "1")) == ["b.txt"]
+    assert names(fetched(tmp_path, f"{by_git}#:in", tools, "1")) == ["b.txt"]
     with pytest.raises(NotFound):
-        fetched(tmp_path, f"{served}#:out", tools, "2")
-    assert fetched(tmp_path, f"{served}#main:up", tools, "3").resolve() == tmp_path / "3"
+        fetched(tmp_path, f"{by_git}#:out", tools, "2")
+    assert fetched(tmp_path, f"{by_git}#main:up", tools, "3").resolve() == tmp_path / "3"
     with pytest.raises(Invalid, match="leads out"):
-        parse_git(f"{served}#main:../x")
+        parse_git(f"{by_git}#main:../x")
 
 
 def test_the_kept_directory_is_a_repository_of_one_commit(
@@ -199,16 +206,16 @@ def test_submodules_come_with_their_own(
     "url", ["ext::sh -c touch% {}", "file://{}", "{}", "--upload-pack=touch {}", "../../../x"]
 )
 def test_submodules_cannot_name_programs_and_local_files(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools, url: str
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools, url: str
 ) -> None:
     submodule(origin, "evil", url.format(origin.bare), "1" * 40)
     with pytest.raises(Invalid, match="submodule 'evil'"):
-        fetched(tmp_path, served, tools)
+        fetched(tmp_path, by_git, tools)
     assert list((tmp_path / "out" / "evil").iterdir()) == []
 
 
 def test_a_link_in_a_submodules_way_is_not_followed(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     inner = Origin(tmp_path, "inner")
     commit = inner.commit({"i.txt": "i"})
@@ -223,12 +230,12 @@ def test_a_link_in_a_submodules_way_is_not_followed(
     git(origin.work, "push", "-q", "-f", str(origin.bare), f"{evil}:refs/heads/main")
     git(origin.bare, "update-server-info")
     with suppress(CortenError):  # git may drop the link instead
-        fetched(tmp_path, served, tools)
+        fetched(tmp_path, by_git, tools)
     assert list((tmp_path / "victim").iterdir()) == []
 
 
 def test_hooks_filters_and_configuration_of_others_are_not_run(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     mark = tmp_path / "ran"
     home = tmp_path / "home"
@@ -237,22 +244,22 @@ def test_hooks_filters_and_configuration_of_others_are_not_run(
         f'[filter "f"]\n\tsmudge = touch {mark}\n[core]\n\tfsmonitor = touch {mark}\n'
     )
     origin.commit({".gitattributes": "* filter=f\n", "hooks/post-checkout": f"touch {mark}\n"})
-    fetched(tmp_path, served, GitTools(tools.folder, {"HOME": str(home)}))
+    fetched(tmp_path, by_git, GitTools(tools.folder, {"HOME": str(home)}))
     assert not mark.exists()
 
 
 def test_a_commit_of_too_many_bytes_is_refused_before_a_file_is_written(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     origin.commit({f"f{number}": "x" * 40_000 for number in range(4)})
     small = GitTools(tools.folder, {"CORTEN_LAYER_LIMIT": "100K"})
     with pytest.raises(Unsupported, match="more than 102400 bytes"):
-        fetched(tmp_path, served, small)
+        fetched(tmp_path, by_git, small)
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_trees_that_name_each_other_do_not_grow_without_end(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     blob = git(origin.work, "hash-object", "-w", "--stdin", text="x")
     rows, kind = f"100644 blob {blob}", "blob"
@@ -266,12 +273,12 @@ def test_trees_that_name_each_other_do_not_grow_without_end(
     git(origin.work, "push", "-q", "-f", str(origin.bare), f"{bomb}:refs/heads/main")
     git(origin.bare, "update-server-info")
     with pytest.raises(Unsupported, match="more than 5000 files"):
-        fetched(tmp_path, served, tools._replace(files=5000))
+        fetched(tmp_path, by_git, tools._replace(files=5000))
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_tree_with_a_git_directory_of_its_own_is_refused(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     config = git(origin.work, "hash-object", "-w", "--stdin", text="[core]\n")
     inner = git(origin.work, "mktree", text=f"100644 blob {config}\tconfig\n")
@@ -280,26 +287,26 @@ def test_a_tree_with_a_git_directory_of_its_own_is_refused(
     git(origin.work, "push", "-q", "-f", str(origin.bare), f"{evil}:refs/heads/main")
     git(origin.bare, "update-server-info")
     with pytest.raises(Invalid, match="invalid path"):
-        fetched(tmp_path, served, tools)
+        fetched(tmp_path, by_git, tools)
 
 
 def test_a_cancelled_fetch_leaves_nothing_in_the_way(
-    tmp_path: Path, origin: Origin, served: str, tools: GitTools
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
 ) -> None:
     job = Job()
     job.cancel()
     (tmp_path / "gone").mkdir()
     with pytest.raises(Cancelled):
-        fetch(parse_git(served), tmp_path / "gone", tools, job)
+        fetch(parse_git(by_git), tmp_path / "gone", tools, job)
     kept = next(iter(tools.folder.iterdir()), None) if tools.folder.exists() else None
     if kept is None:
-        look(parse_git(served), tools, Job())
+        look(parse_git(by_git), tools, Job())
         kept = next(iter(tools.folder.iterdir()))
     # As a kill -9 leaves it: the mark, and a lock of git's.
     (kept / "corten-busy").touch()
     (kept / "shallow.lock").touch()
     (kept / "refs").mkdir(exist_ok=True)
-    assert names(fetched(tmp_path, served, tools)) == ["a.txt", "run.sh", "sub/b.txt"]
+    assert names(fetched(tmp_path, by_git, tools)) == ["a.txt", "run.sh", "sub/b.txt"]
 
 
 def test_a_missing_git_says_how_to_get_it(
@@ -309,3 +316,32 @@ def test_a_missing_git_says_how_to_get_it(
     with pytest.raises(Unsupported, match="not installed") as caught:
         fetched(tmp_path, "git://127.0.0.1:1/x.git", tools)
     assert "apt-get install git" in caught.value.hint
+
+
+SSH = """#!/bin/sh
+printf '%s\\n' "agent=$SSH_AUTH_SOCK" "$@" > "{log}"
+for command; do :; done
+exec sh -c "$command"
+"""
+
+
+def test_ssh_has_no_configuration_and_only_an_agent_that_is_lent(
+    tmp_path: Path, origin: Origin, tools: GitTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, programs = tmp_path / "log", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(SSH.format(log=log))
+    (programs / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/nowhere/mine")
+    address = f"ssh://git@127.0.0.1{origin.bare}"
+    path = fetched(tmp_path, address, tools, "alone")
+    assert names(path) == ["a.txt", "run.sh", "sub/b.txt"]
+    said = log.read_text().splitlines()
+    assert said[:3] == ["agent=", "-F", "/dev/null"]
+    for option in ("BatchMode=yes", "StrictHostKeyChecking=yes", "IdentityAgent=none"):
+        assert option in said
+    look(parse_git(address), tools._replace(agent="/nowhere/lent"), Job())
+    said = log.read_text().splitlines()
+    assert said[0] == "agent=/nowhere/lent"
+    assert "IdentityAgent=none" not in said

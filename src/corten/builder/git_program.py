@@ -31,6 +31,7 @@ _SETTINGS = (
     "core.autocrlf=false",
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
+    "core.logAllRefUpdates=false",
     "core.protectHFS=true",
     "core.protectNTFS=true",
     "core.symlinks=true",
