@@ -11,14 +11,17 @@ class Disconnected(Unavailable):
     """The other side closed the connection before all was said."""
 
 
-def explain(error: BaseException, host: str, insecure: bool) -> CortenError:
+def explain(
+    error: BaseException, host: str, insecure: bool, before: BaseException | None = None
+) -> CortenError:
     """The error of corten that stands for `error`, met on the way to `host`.
 
-    A :class:`CortenError` that travelled through urllib3 (from a request's body) comes out as it is.
+    A :class:`CortenError` that travelled through urllib3 (from a request's body) comes out as it
+    is; what was being handled `before` the exchange (`sys.exception`) is none of it.
     """
     from urllib3 import exceptions
 
-    chain = list(_chain(error))
+    chain = _chain(error, before)
     for link in chain:
         if isinstance(link, CortenError):
             return link
@@ -60,12 +63,12 @@ def explain(error: BaseException, host: str, insecure: bool) -> CortenError:
     return Disconnected(f"{host} broke off: {_reason(chain)}")
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
+def _chain(error: BaseException, before: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
-    pending = [error]
+    pending: list[BaseException | None] = [error]
     while pending:
         link = pending.pop(0)
-        if link is None or link in found or len(found) > 20:
+        if link is None or link is before or link in found or len(found) > 20:
             continue
         found.append(link)
         inner = [argument for argument in link.args if isinstance(argument, BaseException)]

@@ -7,6 +7,7 @@ goes from https to http.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -158,6 +159,7 @@ class Transport:
         from urllib3.exceptions import HTTPError
 
         limit = Timeout(connect=CONNECT_TIMEOUT, read=patience or READ_TIMEOUT)
+        before = sys.exception()
         try:
             return self._pool(url).urlopen(
                 method,
@@ -171,7 +173,7 @@ class Transport:
                 decode_content=False,
             )
         except (HTTPError, OSError, ValueError) as error:
-            raise explain(error, urlsplit(url).netloc, self.insecure) from error
+            raise explain(error, urlsplit(url).netloc, self.insecure, before) from error
 
     def _pool(self, url: str) -> PoolManager:
         proxy = proxy_for(url, self._environ)
@@ -234,6 +236,7 @@ def _read_whole(answer: BaseHTTPResponse, method: str, host: str) -> bytes:
         answer.drain_conn()
         return b""
     pieces, total = [], 0
+    before = sys.exception()
     try:
         while piece := answer.read(65536, decode_content=False):
             total += len(piece)
@@ -247,7 +250,7 @@ def _read_whole(answer: BaseHTTPResponse, method: str, host: str) -> bytes:
                 raise Invalid(f"{host} answered with a document of more than {DOCUMENT_LIMIT} B")
     except (HTTPError, OSError) as error:
         answer.close()
-        raise explain(error, host, False) from error
+        raise explain(error, host, False, before) from error
     answer.release_conn()
     return b"".join(pieces)
 
@@ -263,11 +266,12 @@ class _Incoming:
     def read(self, size: int = -1, /) -> bytes:
         from urllib3.exceptions import HTTPError
 
+        before = sys.exception()
         try:
             data = self._answer.read(None if size < 0 else size, decode_content=False)
         except (HTTPError, OSError, ValueError) as error:
             self._answer.close()
-            raise explain(error, self._host, False) from error
+            raise explain(error, self._host, False, before) from error
         self._ended = not data
         return data
 

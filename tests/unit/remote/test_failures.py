@@ -7,7 +7,7 @@ import pytest
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection
 
-from corten.errors import Corrupt, CortenError, Denied, Invalid, Unavailable
+from corten.errors import Corrupt, CortenError, Denied, Invalid, NotFound, Unavailable
 from corten.remote.failures import explain
 
 HOST = "registry.example"
@@ -75,3 +75,15 @@ def test_errors_that_cause_each_other_end() -> None:
     first, second = OSError("a"), OSError("b")
     first.__cause__, second.__cause__ = second, first
     assert isinstance(explain(first, HOST, True), Unavailable)
+
+
+def test_what_was_handled_before_is_no_part_of_it() -> None:
+    try:
+        raise NotFound("not in the store")
+    except NotFound as before:
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except OSError as error:
+            found = explain(error, "registry.example", False, before)
+    assert isinstance(found, Unavailable)
+    assert "registry.example does not answer" in found.message
