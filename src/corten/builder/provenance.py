@@ -165,12 +165,20 @@ def _steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
     return [
         {
             "id": names[step],
-            "op": to_plain(step.op),
+            "op": _told(step),
             "platform": step.platform,
             "inputs": [names[needed] for needed in step.inputs],
         }
         for step in steps
     ]
+
+
+def _told(step: Step) -> dict[str, Any]:
+    """The operation; names and passwords in addresses are nobody's business."""
+    op: dict[str, Any] = to_plain(step.op)
+    if isinstance(step.op, Copy):
+        op["sources"] = [public(each) if is_remote(each) else each for each in step.op.sources]
+    return op
 
 
 def _source(plan: Plan, steps: Sequence[Step], made_of: Circumstances) -> dict[str, Any]:

@@ -98,6 +98,19 @@ def test_the_most_has_arguments_and_steps_but_no_proxies() -> None:
     assert sorted(lines.values()) == [1, 3, 4, 5, 7]
 
 
+def test_logins_in_addresses_are_left_out() -> None:
+    text = "FROM base\nARG TOKEN\nADD https://user:$TOKEN@example.com/y https://example.com/z /\n"
+    predicate = made("max", text)
+    definition = predicate["buildDefinition"]
+    assert definition["resolvedDependencies"][0] == {"uri": "https://example.com/y"}
+    (op,) = (
+        step["op"]
+        for step in definition["internalParameters"]["buildConfig"]["steps"]
+        if step["op"]["type"] == "copy"
+    )
+    assert op["sources"] == ["https://example.com/y", "https://example.com/z"]
+
+
 def test_a_context_that_was_fetched_is_named_with_its_commit() -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     source = ContextSource("https://example.com/r.git#main", commit)
