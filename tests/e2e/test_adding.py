@@ -338,3 +338,20 @@ def test_an_unpacked_archive_replaces_as_tar_does(shop: Workshop) -> None:
     shop.write({"a.tar": archive("w"), "d": "a file", "f/empty/x": ""})
     built = shop.build("FROM scratch\nCOPY d /d\nADD a.tar /\n")
     assert names(shop, built) == ["d/f"]
+
+
+def test_parents_from_a_stage_keep_owner_and_mode(shop: Workshop) -> None:
+    shop.write({"p/q/f": "f", "p/q/g": "g"})
+    built = shop.build(
+        "FROM scratch AS a\nCOPY --chown=7:8 --chmod=u=rwX,g=rX,o= --parents p/q /\n"
+        "FROM scratch\nCOPY --from=a --parents --exclude=**/g /p/./q/ /x/\n"
+    )
+    assert names(shop, built) == ["x/q/f"]
+    with shop.tree(built) as tree:
+        found = {name: (tree / name).stat() for name in ("x", "x/q", "x/q/f")}
+    shown = {name: (oct(s.st_mode & 0o7777), s.st_uid, s.st_gid) for name, s in found.items()}
+    assert shown == {
+        "x": ("0o755", 0, 0),
+        "x/q": ("0o750", 7, 8),
+        "x/q/f": ("0o640", 7, 8),
+    }

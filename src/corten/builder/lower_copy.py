@@ -199,6 +199,8 @@ def _pinned(state: StageState, instruction: kinds.Add, sources: Sequence[str]) -
     pin = pins.get(remote[0])
     if pin is None:
         raise state.error(
-            instruction, f"the lock file has no {public(remote[0])}", hint="write it anew: corten lock"
+            instruction,
+            f"the lock file has no {public(remote[0])}",
+            hint="write it anew: corten lock",
         )
     return pin
