@@ -164,6 +164,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         shared=shared,
         host=request.host,
         given=request.given,
+        text=text,
         contexts=contexts,
     )
     with BuildCache(equipment.folder) as cache, _agents(request) as agents:

@@ -175,13 +175,15 @@ def order(targets: Sequence[Step]) -> list[Step]:
 class Origin(msgspec.Struct, frozen=True):
     """Where a step comes from: for progress and messages.
 
-    ``taken_from`` is what COPY --from copies from: ``stage NAME`` or ``image NAME``.
+    ``taken_from`` is what COPY --from copies from: ``stage NAME`` or ``image NAME``;
+    ``last`` is the last line of the instruction.
     """
 
     title: str
     line: int = 0
     source: str = ""
     taken_from: str = ""
+    last: int = 0
 
 
 class Graph(msgspec.Struct, frozen=True):

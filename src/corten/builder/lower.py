@@ -291,5 +291,6 @@ def _numbered(lowering: _Lowering, root: Step) -> dict[Digest, Origin]:
             instruction.line,
             instruction.node.line.source,
             taken_from,
+            instruction.node.line.last,
         )
     return origins

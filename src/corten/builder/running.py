@@ -51,12 +51,19 @@ class Runner(NamedTuple):
             process, sandbox = self._prepare(key, op, inputs, stack, job)
             status = self.executor().run(key, process, sandbox, job.output, job)
             if status:
-                raise _failed(self.setting.place(step), op, status)
+                raise self._failed(step, op, status)
             job.check()
             with self.stacks.new_layer() as layer:
                 snapshotter.diff(key, layer.write)
                 changed = layer.size > _EMPTY_TAR
                 return (layer.commit() if changed else None), int(time.time())
+
+    def _failed(self, step: Step, op: Run, status: int) -> StepFailed:
+        from corten.builder.failing import run_failed
+
+        setting = self.setting
+        origin = setting.origins.get(step.digest)
+        return run_failed(op, status, setting.place(step), setting.text, origin)
 
     def _prepare(
         self,
@@ -111,13 +118,3 @@ def _own_files(op: Run, hosts: str) -> tuple[PrivateFile, ...]:
             text += f"{address}\t{name}\n"
         files.append(PrivateFile("/etc/hosts", text.encode(), 0o644))
     return tuple(files)
-
-
-def _failed(place: str, op: Run, status: int) -> StepFailed:
-    command = " ".join(op.args)
-    if len(command) > 200:
-        command = f"{command[:199]}…"
-    hint = "killed by a signal" if status > 128 else ""
-    return StepFailed(
-        f"{place}RUN failed with exit status {status}: {command}", status=status, hint=hint
-    )

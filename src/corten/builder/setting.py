@@ -36,6 +36,8 @@ class Setting(NamedTuple):
     host: Platform | None = None
     given: Given = Given()
     agents: Agents | None = None
+    text: str = ""
+    """The Dockerfile's."""
     contexts: Mapping[str, Context] = {}
 
     def context_of(self, op: Copy) -> Context:

@@ -44,13 +44,17 @@ def exit_status(error: BaseException, command: str = "") -> int:
 
 
 def report(error: BaseException, stream: TextIO, *, debug: bool = False) -> None:
-    """Write what went wrong: ``corten: …`` and, where there is one, ``hint: …``."""
+    """Write what went wrong: ``corten: …``, the lines of the file it is about, and ``hint: …``."""
     if isinstance(error, BrokenPipeError):
         return
     if debug:
         traceback.print_exception(error, file=stream)
     message, hint = explain(error)
     stream.write(f"corten: {message}\n")
+    if excerpt := getattr(error, "excerpt", ""):
+        from corten.cli.views.text import clean
+
+        stream.write("".join(f"{clean(line)}\n" for line in excerpt.split("\n")))
     if hint:
         stream.write(f"hint: {hint}\n")
     stream.flush()

@@ -85,7 +85,7 @@ def test_what_a_mount_means(text: str, meant: Mount) -> None:
         ("type=secret,id=a,env=1x", "env cannot be '1x'", "a letter"),
         ("type=secret,id=a,required=maybe", "required cannot be 'maybe'", "true or false"),
         (f"type=cache,target=/t,id={'a' * 5000}", "an id of more than 4096", ""),
-        ('target="/a', "--mount: ", "quote"),
+        ('"target=/a', "--mount: ", "quote"),
     ],
 )
 def test_what_is_wrong_with_a_mount(text: str, message: str, hint: str) -> None:

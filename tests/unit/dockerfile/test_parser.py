@@ -240,7 +240,7 @@ def test_flags_that_may_stand_several_times_keep_their_order() -> None:
     assert isinstance(run, kinds.Run)
     assert [mount.options for mount in run.mounts] == [
         (("type", "cache"), ("target", "/x")),
-        (("from", "b"), ("target", "/y"), ("rw", "true")),
+        (("from", "b"), ("target", "/y"), ("readwrite", "true")),
     ]
     assert run.origins == ("b",)
     assert (run.devices, run.security) == (("d",), "insecure")
