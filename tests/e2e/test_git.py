@@ -25,7 +25,7 @@ from corten.errors import (
     Unsupported,
 )
 from corten.events.job import Job
-from support.git_servers import Origin, daemon, git, web
+from support.git_servers import Origin, daemon, git, smart_web, web
 
 pytestmark = [
     pytest.mark.e2e,
@@ -41,9 +41,10 @@ def origin(tmp_path: Path) -> Origin:
     return made
 
 
-@pytest.fixture(params=["git", "http"])
+@pytest.fixture(params=["git", "http", "dumb http"])
 def served(request: pytest.FixtureRequest, tmp_path: Path, origin: Origin) -> Iterator[str]:
-    with (daemon if request.param == "git" else web)(tmp_path / "served") as url:
+    serve = {"git": daemon, "http": smart_web, "dumb http": web}[request.param]
+    with serve(tmp_path / "served") as url:
         yield f"{url}/repo.git"
 
 
@@ -345,3 +346,16 @@ def test_ssh_has_no_configuration_and_only_an_agent_that_is_lent(
     said = log.read_text().splitlines()
     assert said[0] == "agent=/nowhere/lent"
     assert "IdentityAgent=none" not in said
+
+
+def test_a_missing_ssh_says_how_to_get_it(
+    tmp_path: Path, tools: GitTools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("git", "sh"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(Unsupported, match="cannot run ssh") as caught:
+        look(parse_git("git@127.0.0.1:x/y.git"), tools, Job())
+    assert "openssh-client" in caught.value.hint

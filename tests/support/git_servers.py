@@ -10,9 +10,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,10 +85,57 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
+class _Smart(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to ``git http-backend``."""
+
+    def __init__(self, *args: Any, directory: str) -> None:
+        self.directory = directory
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        size = int(self.headers.get("Content-Length") or 0)
+        environ = {
+            **_ENVIRON,
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROJECT_ROOT": self.directory,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(size),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "HTTP_GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=self.rfile.read(size), env=environ, capture_output=True, check=False,
+        )  # fmt: skip
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def smart_web(folder: Path) -> AbstractContextManager[str]:
+    """The repositories of `folder` as hosting services serve them: smart HTTP; yields the URL."""
+    return web(folder, _Smart)
+
+
 @contextmanager
-def web(folder: Path) -> Iterator[str]:
+def web(folder: Path, kind: Callable[..., Any] = _Quiet) -> Iterator[str]:
     """The files of `folder` by HTTP; yields the URL."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(kind, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

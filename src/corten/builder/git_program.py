@@ -223,6 +223,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 _KINDS: tuple[tuple[str, type[CortenError], str], ...] = (
+    ("cannot run ssh", Unsupported, "apt-get install openssh-client"),
     (
         r"host key verification failed|no .* host key is known",
         Denied,

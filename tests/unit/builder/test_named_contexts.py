@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corten.builder.graph import Copy, SourceImage, order
+from corten.builder.graph import Copy, Run, SourceImage, order, whole_context
 from corten.builder.lower import bases, lower
 from corten.builder.named_contexts import (
     NamedContext,
@@ -50,6 +50,17 @@ def test_another_tag_is_another_image() -> None:
     assert asked == ["alpine:3.20"]
 
 
+def test_copies_and_mounts_take_from_files() -> None:
+    text = "FROM alpine\nCOPY --from=src a /\nRUN --mount=from=src,target=/s make\n"
+    made, _ = plan(text, "src=.")
+    copy, run = (entry.step for entry in made.entries if entry.step)
+    assert isinstance(copy.op, Copy)
+    assert copy.op.context == "src"
+    assert not copy.op.from_input
+    assert len(copy.inputs) == 1
+    assert [whole_context(step) for step in run.inputs] == ["", "src"]
+
+
 def test_an_image_may_stand_for_itself() -> None:
     digest = "sha256:" + "1" * 64
     _, asked = plan("FROM alpine", f"alpine=docker-image://alpine@{digest}")
@@ -58,8 +69,8 @@ def test_an_image_may_stand_for_itself() -> None:
 
 def test_files_are_a_file_system_to_begin_with() -> None:
     made, asked = plan("FROM src\nCOPY a /\n", "src=../src")
-    first = next(step for step in order([made.root]) if isinstance(step.op, Copy))
-    assert (first.op.context, first.op.sources, first.op.destination) == ("src", ("/",), "/")
+    first = next(step.op for step in order([made.root]) if isinstance(step.op, Copy))
+    assert (first.context, first.sources, first.destination) == ("src", ("/",), "/")
     assert asked == [] and made.base is None
     assert len([e for e in made.entries if e.step]) == 2
 
@@ -91,7 +102,8 @@ def test_steps_of_chosen_stages_are_fresh() -> None:
     text = "FROM alpine AS a\nRUN 1\nRUN 2\nFROM alpine AS b\nRUN 3\nCOPY --from=a /x /\n"
     made, _ = plan(text, fresh=("a",))
     fresh = [step.op for step in order([made.root]) if step.digest in made.fresh]
-    assert [getattr(op, "args", ())[-1] for op in fresh] == ["1", "2"]
+    assert [op.args[-1] for op in fresh if isinstance(op, Run)] == ["1", "2"]
+    assert len(fresh) == 2
     assert len(plan(text, fresh=("A", "1"))[0].fresh) == 4
     with pytest.raises(DockerfileError, match="no stage 'c'"):
         plan(text, fresh=("c",))
