@@ -356,6 +356,6 @@ def test_a_missing_ssh_says_how_to_get_it(
     for name in ("git", "sh"):
         (programs / name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(programs))
-    with pytest.raises(Unsupported, match="cannot run ssh") as caught:
+    with pytest.raises(Unsupported, match="ssh is not installed") as caught:
         look(parse_git("git@127.0.0.1:x/y.git"), tools, Job())
     assert "openssh-client" in caught.value.hint

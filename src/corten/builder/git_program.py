@@ -222,8 +222,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+_LEADS = ("fatal:", "error:")
+# What git says after ssh has said why.
+_VAGUE = re.compile(r"could not read from remote|^and the repository exists|correct access r", re.I)
 _KINDS: tuple[tuple[str, type[CortenError], str], ...] = (
-    ("cannot run ssh", Unsupported, "apt-get install openssh-client"),
     (
         r"host key verification failed|no .* host key is known",
         Denied,
@@ -249,9 +251,14 @@ _KINDS: tuple[tuple[str, type[CortenError], str], ...] = (
 def explained(error: GitFailed, what: str) -> CortenError:
     """What to raise where git failed with `what`: Denied, NotFound, Invalid or Unavailable."""
     said = str(error)
-    lines = [line for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    reason = telling[0].partition(": ")[2] or telling[0] if telling else "git says nothing more"
+    if re.search(r"ssh: (?:command )?not found|cannot run ssh", said):
+        hint = "apt-get install openssh-client"
+        return Unsupported(f"cannot fetch {what}: the program ssh is not installed", hint=hint)
+    lines = [line for line in said.splitlines() if line.strip() and not _VAGUE.search(line)]
+    telling = [line for line in lines if line.startswith(_LEADS)] or lines[-1:]
+    reason = telling[0] if telling else "git says nothing more"
+    if reason.startswith(_LEADS):
+        reason = reason.partition(": ")[2]
     reason = _USERINFO.sub("", _UNPRINTABLE.sub(" ", reason)).strip()[:300]
     for pattern, family, hint in _KINDS:
         if re.search(pattern, said, re.IGNORECASE):
