@@ -77,6 +77,11 @@ def _mounts(
         origin: Step | None = None
         if isinstance(mount, BindMount | CacheMount) and mount.origin:
             origin = origins[mount.origin]
+            named = origin.op.context if isinstance(origin.op, Copy) else ""
+            if named and isinstance(mount, BindMount):
+                # No more of a named context than what is bound has to be read.
+                origin = state.part(_of_context(mount.source, str(state.platform), named))
+                mount = msgspec.structs.replace(mount, source=BOUND)
         elif isinstance(mount, BindMount):
             # The files are taken as COPY takes them: without what is ignored, and known by
             # their content.
@@ -104,12 +109,14 @@ def _typed(state: StageState, instruction: kinds.Run, flag: MountFlag) -> Mount:
         raise state.error(instruction, error.message, "", error.hint) from None
 
 
-def _of_context(source: str, platform: str) -> Step:
-    """What is at `source` of the build context, as a layer of its own."""
+def _of_context(source: str, platform: str, context: str = "") -> Step:
+    """What is at `source` of a context (unnamed: the build's), as a layer of its own."""
     if has_magic(source):
         source = _MAGIC.sub(r"\\\1", source)
     return Step(
-        Copy(sources=(source,), destination=BOUND), (Step(Scratch(), (), platform),), platform
+        Copy(sources=(source,), destination=BOUND, context=context),
+        (Step(Scratch(), (), platform),),
+        platform,
     )
 
 
