@@ -159,8 +159,10 @@ class _Opening:
                 f"{_source(text)} has no {named or _DOCKERFILE}",
                 hint="-f FILE names another Dockerfile in it",
             )
-        for name in (".dockerignore", f"{path.relative_to(directory)}.dockerignore"):
+        beside = str(path.relative_to(directory))
+        for name in (".dockerignore", f"{beside}.dockerignore"):
             confined(directory, name, "ignore file")
+        confined(directory, f"{beside}.lock", "lock file")
         return directory, path
 
     def files(self, text: str, keep_git_dir: bool) -> Path:

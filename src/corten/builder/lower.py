@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corten.builder.graph import Copy as CopyStep
-from corten.builder.graph import Graph, Origin, Scratch, SourceImage, Step
+from corten.builder.graph import Graph, Origin, Scratch, SourceImage, Step, whole_context
 from corten.builder.named_contexts import NamedContext, context_key
 from corten.builder.plan import BaseImage, BaseRequest, Plan, Wishes
 from corten.builder.scope import Arguments, platform_arguments
@@ -277,8 +277,8 @@ def _numbered(lowering: _Lowering, root: Step) -> dict[Digest, Origin]:
     for step, title, instruction in rows:
         seen[title] = seen.get(title, 0) + 1
         text = f"FROM {step.op.name}" if isinstance(step.op, SourceImage) else instruction.text
-        if isinstance(step.op, CopyStep) and step.op.context:
-            text = f"files of {title}"
+        if context := whole_context(step):
+            text = f"files of context {context}"
         elif isinstance(step.op, CopyStep) and isinstance(instruction, Run):
             text = f"files for {text}"
         taken_from = ""

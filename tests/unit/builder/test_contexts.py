@@ -74,6 +74,10 @@ def special(name: str, kind: bytes) -> tarfile.TarInfo:
         ),
         (tar_of(GOOD, link("Dockerfile.dockerignore", "/etc/hostname")), "leads out"),
         (tar_of(special("Dockerfile", tarfile.FIFOTYPE)), "is no regular file"),
+        (
+            tar_of(GOOD, special("Dockerfile.lock", tarfile.FIFOTYPE)),
+            "lock file Dockerfile.lock is no",
+        ),
         (tar_of(special("Dockerfile", tarfile.DIRTYPE)), "is no regular file"),
         (tar_of(GOOD, ("../victim", b"x")), "climbs out"),
         (tar_of(GOOD, link("hard", "/etc/hostname", tarfile.LNKTYPE)), "hard link to a file that"),

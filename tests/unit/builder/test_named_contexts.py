@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corten.builder.graph import Copy, Run, SourceImage, order, whole_context
+from corten.builder.graph import Copy, Run, SourceImage, order
 from corten.builder.lower import bases, lower
 from corten.builder.named_contexts import (
     NamedContext,
@@ -58,7 +58,9 @@ def test_copies_and_mounts_take_from_files() -> None:
     assert copy.op.context == "src"
     assert not copy.op.from_input
     assert len(copy.inputs) == 1
-    assert [whole_context(step) for step in run.inputs] == ["", "src"]
+    mounted = run.inputs[1].op
+    assert isinstance(mounted, Copy)
+    assert mounted.context == "src"
 
 
 def test_an_image_may_stand_for_itself() -> None:
@@ -72,6 +74,8 @@ def test_files_are_a_file_system_to_begin_with() -> None:
     first = next(step.op for step in order([made.root]) if isinstance(step.op, Copy))
     assert (first.context, first.sources, first.destination) == ("src", ("/",), "/")
     assert asked == [] and made.base is None
+    titles = [origin.title for origin in made.graph.origins.values()]
+    assert titles == ["[context src 1/1] files of context src", "[stage-0 1/1] COPY a /"]
     assert len([e for e in made.entries if e.step]) == 2
 
 
