@@ -32,7 +32,7 @@ from corpus.server import serve
 from corten.engine.archives import output, save
 
 _FLAGS = {"target": "--target", "labels": "--label", "secrets": "--secret"}
-_AT_ONCE = 3
+_AT_ONCE = 4
 # What runtimes make to mount upon, and leave in the layer of a RUN.
 _LEFT = ("dev", "proc", "sys", "run", "etc", "etc/hosts", "etc/hostname", "etc/resolv.conf")
 _CONTEXTS = {"build_contexts": "--build-context"}
@@ -94,10 +94,14 @@ class Yard:
             self.peer("save", "-o", str(archive), tag)
         else:
             self.peer("push", *self.peer.push_flags[1:], tag, f"docker-archive:{archive}:{tag}")
-        with archive.open("rb") as file:
-            loaded = corten.load(self.builder.host, file, corten.Job())[0]
-        archive.unlink()
-        got = self.builder.outcome(self.builder.read(loaded.descriptor))
+        try:
+            with archive.open("rb") as file:
+                loaded = corten.load(self.builder.host, file, corten.Job())[0]
+            got = self.builder.outcome(self.builder.read(loaded.descriptor))
+        except corten.CortenError as error:
+            return f"made what corten does not read: {error}"
+        finally:
+            archive.unlink()
         for left in set(_LEFT) & set(got.tree) - set(expected(case)):
             del got.tree[left]
         is_told, is_asked = told(case, got), asked(case)
@@ -196,14 +200,14 @@ def compare(name: str, only: str) -> Found:
                     for case_name, case in ALL.items()
                     if only in case_name and {*case.options, *case.steps} <= set(yard.flags)
                 }
+                found = []
                 with ThreadPoolExecutor(_AT_ONCE) as pool:
-                    details = list(pool.map(yard.difference, asked_of.values()))
-                found = [
-                    Difference(*pair) for pair in zip(asked_of, details, strict=True) if pair[1]
-                ]
+                    details = pool.map(yard.difference, asked_of.values())
+                    for case_name, detail in zip(asked_of, details, strict=True):
+                        if detail:
+                            found.append(Difference(case_name, detail))
+                            print(f"{name}: {case_name}: {detail}", flush=True)
                 unasked = sum(only in case_name for case_name in ALL) - len(asked_of)
-                for difference in found:
-                    print(f"{name}: {difference.case}: {difference.detail}")
                 alike = len(asked_of) - len(found)
                 return Found(_version(peer), alike, unasked, found)
 
