@@ -65,7 +65,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     store gets no image: who holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
     SOURCE_DATE_EPOCH are taken from it.  ``given`` is what steps are lent, ``hosts`` are
-    ``NAME=ADDRESS`` that they know.  ``contexts`` are the named ones by their key, with
+    ``NAME=ADDRESS`` that they know.  With ``keep_failed`` what a failed RUN had is kept: see
+    :class:`corten.builder.failing.RunFailed`.  ``contexts`` are the named ones by their key, with
     directories for those of files.  ``pull`` is when to look for newer images: missing, always
     or never.  ``pins``: see `Wishes`.  Steps of ``no_cache_stages`` are run although they are cached.
     """
@@ -90,6 +91,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] = {}
     given: Given = Given()
     hosts: tuple[str, ...] = ()
+    keep_failed: bool = False
     contexts: Mapping[str, NamedContext] = {}
     no_cache_stages: tuple[str, ...] = ()
     pins: Mapping[str, str] | None = None
@@ -165,6 +167,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         host=request.host,
         given=request.given,
         text=text,
+        failed=[] if request.keep_failed else None,
         contexts=contexts,
     )
     with BuildCache(equipment.folder) as cache, _agents(request) as agents:
@@ -178,6 +181,11 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
         )
         try:
             results = _solve(solver, plans, origins, job)
+        except BaseException as error:
+            for failed in setting.failed or ():
+                if failed is not error:  # of several only the first is told
+                    failed.close()
+            raise
         finally:
             worker.finish()
         finish = Finish(

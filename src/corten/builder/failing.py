@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+
 from corten.builder.graph import Origin, Run
 from corten.errors import StepFailed
 
@@ -12,9 +15,22 @@ _WIDEST = 200
 
 
 class RunFailed(StepFailed):
-    """A RUN ended with a failure.  ``excerpt`` is the Dockerfile around it, for a terminal."""
+    """A RUN ended with a failure.  ``excerpt`` is the Dockerfile around it, for a terminal.
+
+    If that was asked for, what the step had is still there: `shell` opens a shell in it.
+    Whoever catches it then calls `close`.
+    """
 
     excerpt: str = ""
+    shell: Callable[[], int] | None = None
+    """Runs a shell on our terminal; its exit status."""
+    kept: ExitStack | None = None
+
+    def close(self) -> None:
+        """Remove what the step had."""
+        self.shell = None
+        if self.kept is not None:
+            self.kept.close()
 
 
 def run_failed(op: Run, status: int, place: str, text: str, origin: Origin | None) -> RunFailed:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from corten.builder.graph import Run, Step
 from corten.builder.setting import Setting
 from corten.builder.stacks import Stacks, new_key
 from corten.builder.surroundings import surroundings
-from corten.errors import StepFailed
 from corten.events.job import Job
 from corten.oci.digest import Digest
 from corten.runtime.protocols import PrivateFile, Process, Sandbox, View
@@ -23,9 +24,11 @@ from corten.runtime.protocols import PrivateFile, Process, Sandbox, View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from corten.builder.failing import RunFailed
     from corten.runtime.protocols import Executor
 
 _EMPTY_TAR = 1024
+_SHELL = "/bin/sh"
 
 
 class Runner(NamedTuple):
@@ -51,14 +54,20 @@ class Runner(NamedTuple):
             process, sandbox = self._prepare(key, op, inputs, stack, job)
             status = self.executor().run(key, process, sandbox, job.output, job)
             if status:
-                raise self._failed(step, op, status)
+                error = self._failed(step, op, status)
+                if self.setting.failed is not None:
+                    shell = msgspec.structs.replace(process, args=(_SHELL,))
+                    error.shell = lambda: self.executor().shell(key, shell, sandbox)
+                    error.kept = stack.pop_all()
+                    self.setting.failed.append(error)
+                raise error
             job.check()
             with self.stacks.new_layer() as layer:
                 snapshotter.diff(key, layer.write)
                 changed = layer.size > _EMPTY_TAR
                 return (layer.commit() if changed else None), int(time.time())
 
-    def _failed(self, step: Step, op: Run, status: int) -> StepFailed:
+    def _failed(self, step: Step, op: Run, status: int) -> RunFailed:
         from corten.builder.failing import run_failed
 
         setting = self.setting

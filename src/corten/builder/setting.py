@@ -15,6 +15,7 @@ from corten.oci.platform import Platform
 
 if TYPE_CHECKING:
     from corten.builder.agents import Agents
+    from corten.builder.failing import RunFailed
 
 
 class Setting(NamedTuple):
@@ -36,6 +37,8 @@ class Setting(NamedTuple):
     host: Platform | None = None
     given: Given = Given()
     agents: Agents | None = None
+    failed: list[RunFailed] | None = None
+    """Steps that failed, with what they had, for a shell; None: nothing of them is kept."""
     text: str = ""
     """The Dockerfile's."""
     contexts: Mapping[str, Context] = {}

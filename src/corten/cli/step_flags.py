@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from corten.cli.frame import Number
+from corten.cli.frame import Number, host
 from corten.cli.params import ByteSize
 
 if TYPE_CHECKING:
@@ -52,11 +54,46 @@ _FLAGS = (
     _number("--cpu-quota", help="Microseconds of processor time in each period."),
     _number("--cpu-period", help="Microseconds of a period."),
     click.option("--cpuset-cpus", default="", metavar="LIST", help="Which processors, e.g. 0-2,4."),
+    click.option(
+        "--debug",
+        is_flag=True,
+        help="When a step fails, open a shell in it, on this terminal.  (corten --debug build: tracebacks.)",
+    ),
 )
 _NAMES = (
     *("secrets", "ssh", "allow", "add_hosts", "ulimits", "shm_size", "memory", "memory_swap"),
-    *("cpu_shares", "cpu_quota", "cpu_period", "cpuset_cpus"),
+    *("cpu_shares", "cpu_quota", "cpu_period", "cpuset_cpus", "debug"),
 )
+
+
+@contextmanager
+def debugging(wanted: bool) -> Iterator[None]:
+    """If it is wanted: a shell in the RUN that fails in the block, before the error goes on.
+
+    Raises: Usage: there is no terminal.
+    """
+    if not wanted:
+        yield
+        return
+    from corten.builder.failing import RunFailed
+    from corten.cli.failures import report
+    from corten.errors import Usage
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Usage("--debug opens a shell when a step fails, and this is no terminal")
+    with host().store.lease():
+        try:
+            yield
+        except RunFailed as error:
+            try:
+                report(error, sys.stderr)
+                if error.shell is not None:
+                    sys.stderr.write("a shell in the failed step; exit leaves it\n")
+                    sys.stderr.flush()
+                    error.shell()
+            finally:
+                error.close()
+            raise
 
 
 def step_flags(function: Callable[..., Any]) -> Callable[..., Any]:

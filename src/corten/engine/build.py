@@ -140,6 +140,7 @@ def build(host: Host, options: BuildOptions, job: Job) -> BuildOutcome:
         environ=dict(os.environ),
         given=options.steps.given(os.environ),
         hosts=options.steps.hosts(),
+        keep_failed=options.steps.debug,
         contexts=parse_contexts(options.build_contexts),
     )
     # What the store does not keep stays at least until it is where it shall go.

@@ -51,6 +51,8 @@ class StepOptions(msgspec.Struct, frozen=True, kw_only=True):
     cpu_quota: int = 0
     cpu_period: int = 0
     cpuset_cpus: str = ""
+    debug: bool = False
+    """Whether what a failed step had is kept for a shell."""
 
     def given(self, environ: Mapping[str, str]) -> Given:
         """Secrets, agents and rights.  Raises: Invalid; NotFound: a file, variable or agent."""

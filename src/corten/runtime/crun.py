@@ -85,7 +85,11 @@ class CrunExecutor:
             raise Invalid(f"{key!r} cannot name a run")
         job.check()
         with self._bundle(key, _PATIENCE) as bundle:
-            crun, sockets = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
+            crun, sockets = in_private_mounts(
+                lambda: self._start(
+                    key, bundle, msgspec.structs.replace(process, tty=False), sandbox
+                )
+            )
             try:
                 relay = _Relay(output)
                 with answering(sockets):
@@ -97,6 +101,21 @@ class CrunExecutor:
             if error is not None:
                 raise error
             relay.flush()
+            return status if status >= 0 else 128 - status
+
+    def shell(self, key: str, process: Process, sandbox: Sandbox) -> int:
+        """See :class:`corten.runtime.protocols.Executor`."""
+        process = msgspec.structs.replace(process, tty=True)
+        with self._bundle(key, _PATIENCE) as bundle:
+            crun, sockets = in_private_mounts(lambda: self._start(key, bundle, process, sandbox))
+            try:
+                with answering(sockets):
+                    status = crun.wait()
+            except BaseException:
+                self._kill(key, bundle, crun)
+                raise
+            if status and (error := read_failure(bundle / "log", process.args[0])) is not None:
+                raise error
             return status if status >= 0 else 128 - status
 
     def sweep(self) -> int:
@@ -128,7 +147,6 @@ class CrunExecutor:
         self, key: str, bundle: Path, process: Process, sandbox: Sandbox
     ) -> tuple[subprocess.Popen[bytes], Sockets]:
         """Mount, describe, start crun.  Called in a mount namespace of its own."""
-        process = msgspec.structs.replace(process, tty=False)
         config = bundle
         state = self._run / "crun"
         sockets: Sockets = ()
@@ -172,11 +190,11 @@ class CrunExecutor:
                 *crun_options(mode),
                 *("run", "--bundle", str(config), "--pid-file", str(bundle / "pid"), key),
             ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=None if process.tty else subprocess.DEVNULL,
+            stdout=None if process.tty else subprocess.PIPE,
+            stderr=None if process.tty else subprocess.PIPE,
             # Away from the terminal's Ctrl-C: it is the job that is cancelled.
-            start_new_session=True,
+            start_new_session=not process.tty,
         )
 
     def _cgroup(self, key: str) -> str:

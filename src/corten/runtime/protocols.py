@@ -108,3 +108,6 @@ class Executor(Protocol):
         package); Cancelled: the job was, and the process is gone; Invalid: the
         user or command does not exist in the image.
         """
+
+    def shell(self, key: str, process: Process, sandbox: Sandbox) -> int:
+        """The same on the terminal that is our input and output.  Raises: as `run`."""

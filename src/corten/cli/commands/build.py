@@ -14,7 +14,7 @@ from corten.cli.frame import host, reporting
 from corten.cli.lint_report import check_flags, run_check
 from corten.cli.output_flags import all_outputs, output_flags, report
 from corten.cli.params import ContextFolder, pairs
-from corten.cli.step_flags import step_flags, step_options
+from corten.cli.step_flags import debugging, step_flags, step_options
 
 
 @define(
@@ -110,7 +110,7 @@ def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **fla
     all_outputs(flags)
     flags["labels"] = dict(pairs(flags["labels"], "--label"))
     steps = step_options(flags)
-    with ExitStack() as stack:
+    with debugging(steps.debug), ExitStack() as stack:
         checking, mending = flags.pop("check"), flags.pop("fix")
         if checking or mending:
             return run_check(flags, mending)
