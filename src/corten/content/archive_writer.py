@@ -32,6 +32,7 @@ from corten.oci.digest import Digest, new_hasher
 from corten.oci.image_config import CONFIG_LIMIT, parse_config
 from corten.oci.manifest import Index, Manifest, build_index, build_manifest, parse_document
 from corten.oci.reference import Reference
+from corten.system.heap import keep_freed_memory
 
 Write = Callable[[bytes], object]
 Form = Literal["docker", "oci"]
@@ -120,6 +121,7 @@ class _Writer:
         self._tar.finish()
 
     def _blob(self, descriptor: Descriptor, step: Job) -> None:
+        keep_freed_memory(descriptor.size)
         entry = Entry(_path(descriptor.digest).encode(), size=descriptor.size)
         with self.source.open(descriptor) as reader:
             if isinstance(reader, FileIO):

@@ -41,6 +41,7 @@ from corten.oci import media
 from corten.oci.descriptor import Descriptor
 from corten.oci.digest import Digest
 from corten.oci.manifest import Index, parse_document
+from corten.system.heap import keep_freed_memory
 
 T = TypeVar("T")
 
@@ -215,6 +216,7 @@ class _Transfer:
         self._reported = 0
 
     def run(self) -> None:
+        keep_freed_memory(self._descriptor.size)
         retrying(self._attempt, self._owner.check, lambda: self._moved)
 
     def _attempt(self) -> None:

@@ -24,6 +24,7 @@ from corten.oci import media
 from corten.oci.codec import canonical_json, convert, decode_object
 from corten.oci.descriptor import Descriptor
 from corten.oci.manifest import Index, build_index, build_manifest, parse_document
+from corten.system.heap import keep_freed_memory
 
 FACT = "compressed/gzip"
 _GZIP_OF = {media.OCI_LAYER: media.OCI_LAYER_GZIP, media.DOCKER_LAYER: media.DOCKER_LAYER_GZIP}
@@ -126,6 +127,7 @@ class _Compression:
     def _deflate(self, layer: Descriptor, step: Job, upload: Outgoing | None) -> Descriptor:
         from corten.archive.compression import deflater
 
+        keep_freed_memory(layer.size)
         # What is lost in a power cut is made again from the tar, byte by byte.
         with self._store.open(layer) as reader, self._store.derive() as ingest:
             stream = deflater("gzip", _both(ingest, upload))
