@@ -194,7 +194,7 @@ def test_a_build_without_a_context_says_how_this_directory_is_written() -> None:
     result = corten("build", "-t", "x")
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
-        "corten: missing argument 'DIR'",
+        "corten: missing argument 'CONTEXT'",
         "hint: name the context; for this directory that is a dot: corten build .",
     ]
 

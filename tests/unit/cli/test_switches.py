@@ -48,7 +48,7 @@ def test_what_follows_the_first_argument_belongs_to_the_process() -> None:
 def test_another_value_is_an_error() -> None:
     with pytest.raises(click.BadParameter, match="neither true nor false"):
         plain_switches(["--pull=maybe"], OPTIONS, interspersed=True)
-    result = corten("build", "--pull=maybe", ".")
+    result = corten("build", "--no-cache=maybe", ".")
     assert result.returncode == 2
     assert result.stderr.splitlines()[0].endswith("'maybe' is neither true nor false")
 
