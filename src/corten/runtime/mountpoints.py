@@ -21,8 +21,7 @@ from corten.runtime.protocols import Bind
 from corten.runtime.users import open_in_root
 from corten.snapshot.mounting import mount_all
 from corten.snapshot.protocols import Mount
-from corten.snapshot.skeleton import overlay
-from corten.system.mount import unmount
+from corten.snapshot.skeleton import overlay, read_only
 from corten.system.xattr import layer_attributes, read_xattrs
 
 APART = ("/dev", "/proc", "/sys")
@@ -43,7 +42,11 @@ def assemble_with(
     The empty directory `folder` becomes part of the tree.  Raises: Invalid: a target that
     something else is in the way of.
     """
-    mount_all(mounts, root)
+    # A look at the layers alone.  It stays below the tree: what another thread starts at this
+    # moment has a copy of the descriptor, and nothing could be unmounted.
+    nothing = folder.with_name(f"{folder.name}-before")
+    nothing.mkdir()
+    mount_all(read_only(overlay(mounts, nothing)), root)
     tree = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         settled = [_settled(tree, bind) for bind in binds]
@@ -54,9 +57,8 @@ def assemble_with(
                 stubs.make(bind)
     finally:
         os.close(tree)
-    if stubs.count:
-        unmount(str(root))
-        mount_all([mount for mount in overlay(mounts, folder) if not mount.target], root)
+    mounts = overlay(mounts, folder) if stubs.count else mounts
+    mount_all([mount for mount in mounts if not mount.target], root)
     return tuple(settled)
 
 

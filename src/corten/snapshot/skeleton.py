@@ -67,6 +67,18 @@ def overlay(mounts: Sequence[Mount], directory: Path) -> tuple[Mount, ...]:
     return _with_lower(mounts, directory, top=True)
 
 
+def read_only(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """`mounts` without the overlay's writable directory; it needs two others."""
+
+    def changed(mount: Mount) -> Mount:
+        if mount.type != "overlay" or mount.target:
+            return mount
+        kept = [text for text in mount.options if not text.startswith(("upperdir=", "workdir="))]
+        return mount._replace(options=("ro", *kept))
+
+    return tuple(changed(mount) for mount in mounts)
+
+
 def _with_lower(mounts: Sequence[Mount], directory: Path, *, top: bool) -> tuple[Mount, ...]:
     changed = []
     for mount in mounts:
