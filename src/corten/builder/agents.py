@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from corten.errors import Invalid, NotFound, Unavailable
+from corten.errors import Invalid, NotFound
 from corten.runtime.protocols import Serve
 from corten.system.process import find_program
 
@@ -198,4 +198,4 @@ def _exactly(stream: socket.socket, count: int) -> bytes | None:
     return b"".join(parts)
 
 
-__all__ = ["DEFAULT", "AgentSource", "Agents", "Unavailable", "lend", "parse_ssh"]
+__all__ = ["DEFAULT", "AgentSource", "Agents", "lend", "parse_ssh"]

@@ -19,6 +19,7 @@ _PACKAGES = {
     "flock": "util-linux",
     "ip": "iproute2",
     "nft": "nftables",
+    "ssh-agent": "openssh-client",
     "tini-static": "tini",
 }
 """Debian packages of helpers that are not named as their package is."""
