@@ -122,7 +122,12 @@ class Yard:
         arguments = [*own, *flags, "-t", tag, "-f", str(place.dockerfile), str(place.context)]
         subprocess.run(
             [*self.peer.command, command, *arguments],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **self.peer.env},
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": "/root",
+                "TMPDIR": str(self.builder.folder),  # where buildah keeps cache mounts
+                **self.peer.env,
+            },
             capture_output=True,
             check=True,
             timeout=120,
