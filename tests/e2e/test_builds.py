@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -352,10 +353,12 @@ def test_a_cached_build_of_ten_steps_is_quick_from_a_new_process(one: Workshop) 
     environ["PYTHONPYCACHEPREFIX"] = str(one.root / "bytecode")
     best = 10.0
     for _ in range(8):
-        begin = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", script, str(one.root), str(one.context)], check=True)
-        best = min(best, time.perf_counter() - begin)
-    assert best < 0.25, f"{best:.3f} s"
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        best = min(best, cpu)
+    assert best < 0.25, f"{best:.3f} s of CPU"
 
 
 # Surroundings of RUN
