@@ -26,7 +26,8 @@ class Lock(msgspec.Struct, frozen=True):
     """What was pinned.
 
     ``images`` has the digest for each full name with its tag, ``remotes`` what ADD may say as
-    ``--checksum`` of each URL (``sha256:…``) and Git repository (a commit), as written there.
+    ``--checksum`` of each URL (``sha256:…``) and Git repository (a commit), as written there
+    but for passwords.
     """
 
     version: int = _VERSION

@@ -196,7 +196,7 @@ def _pinned(state: StageState, instruction: kinds.Add, sources: Sequence[str]) -
         raise state.error(
             instruction, "a lock file pins one source an ADD", hint="write an ADD for each"
         )
-    pin = pins.get(remote[0])
+    pin = pins.get(public(remote[0]))
     if pin is None:
         raise state.error(
             instruction,

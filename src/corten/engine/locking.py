@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 from corten.builder.context import read_small
-from corten.builder.git_url import is_git, parse_git
+from corten.builder.git_url import is_git, parse_git, public
 from corten.builder.graph import Copy, is_remote
 from corten.builder.lockfile import Lock, lock_path, lock_text, read_lock
 from corten.builder.lower import bases, lower
@@ -73,10 +73,11 @@ def lock(
                         pins[str(Reference.parse(request.name))] = digest
                         step.result("done", str(digest))
             for source in _remotes(parsed, wishes, known):
-                if source not in remotes:
-                    with job.step("resolve", source) as step:
-                        remotes[source] = _checksum(host, source, step)
-                        step.result("done", remotes[source])
+                name = public(source)
+                if name not in remotes:
+                    with job.step("resolve", name) as step:
+                        remotes[name] = _checksum(host, source, step)
+                        step.result("done", remotes[name])
     path = lock_path(dockerfile)
     made = Lock(images=pins, remotes=remotes)
     before = _before(path)
