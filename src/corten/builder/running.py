@@ -84,7 +84,7 @@ class Runner(NamedTuple):
     ) -> tuple[Process, Sandbox]:
         """The process and its sandbox; what they need goes with `stack`."""
         setting = self.setting
-        network = setting.network if op.network == "default" else op.network
+        network = setting.network_of(op)
         extra = surroundings(op.env, network, setting.build_args, setting.environ)
         files, binds = _own_files(op, extra.hosts), extra.binds
         secret_env: tuple[str, ...] = ()

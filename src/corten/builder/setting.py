@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from corten.builder.context import Context
 from corten.builder.given import Given
-from corten.builder.graph import Copy, Origin, Step
+from corten.builder.graph import Copy, Origin, Run, Step
 from corten.builder.shared_cache import NO_CACHES, SharedCaches
 from corten.oci.digest import Digest
 from corten.oci.platform import Platform
@@ -46,6 +46,10 @@ class Setting(NamedTuple):
     def context_of(self, op: Copy) -> Context:
         """The context that a copy takes from."""
         return self.contexts[op.context] if op.context else self.context
+
+    def network_of(self, op: Run) -> str:
+        """What the process of a RUN has: ``none`` or ``host``."""
+        return self.network if op.network == "default" else op.network
 
     def place(self, step: Step) -> str:
         """The line of the Dockerfile that the step stands for, as messages begin."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+import msgspec
+
 from corten.builder.cache import BuildCache, Saved
 from corten.builder.graph import Copy, MakeDirectory, Run, Scratch, SourceImage, Step
 from corten.builder.hashes import FileHashes
@@ -76,6 +78,8 @@ class ImageWorker:
             return None
         if isinstance(op, Copy) and not op.from_input:
             return None
+        if isinstance(op, Run):  # what came of it with a network is not what comes without
+            op = msgspec.structs.replace(op, network=self._setting.network_of(op))
         stacks = [result.layers for result in inputs]
         if isinstance(op, Copy) and op.link:
             stacks = stacks[1:]

@@ -46,12 +46,13 @@ class Setup:
         self.cache = BuildCache(self.root / "cache")
         self.origins: dict[Digest, Origin] = {}
 
-    def worker(self, environ: dict[str, str] | None = None) -> ImageWorker:
+    def worker(self, environ: dict[str, str] | None = None, network: str = "host") -> ImageWorker:
         stacks = Stacks(self.store, lambda: OverlaySnapshotter(self.root), self.root / "cache")
         setting = Setting(
             Context(self.context, Ignore()),
             self.root / "cache",
             environ or {},
+            network=network,
             origins=self.origins,
         )
         return ImageWorker(stacks, self.no_executor, self.cache, setting)
@@ -93,6 +94,16 @@ def test_a_key_does_not_depend_on_how_the_input_was_made(setup: Setup) -> None:
     one = Step(Run(("x",)), (Step(SourceImage("one", (A,))),))
     two = Step(Run(("x",)), (Step(Run(("y",)), (BASE,)),))
     assert worker.key(one, [BELOW]) == worker.key(two, [BELOW])
+
+
+def test_what_ran_with_a_network_is_not_taken_for_what_ran_without(setup: Setup) -> None:
+    def found(network: str, asked: str) -> str | None:
+        step = Step(Run(("x",), network=asked), (BASE,))
+        return setup.worker(network=network).key(step, [BELOW])
+
+    assert found("host", "default") != found("none", "default")
+    assert found("none", "default") == found("host", "none")
+    assert found("host", "default") == found("none", "host")
 
 
 def test_platforms_have_keys_of_their_own(setup: Setup) -> None:
