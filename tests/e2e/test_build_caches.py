@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from corten.content.layout import OCILayout
 from corten.oci import media
 from corten.oci.descriptor import Descriptor
+from corten.oci.digest import Digest
 from support.building import BUSYBOX, needs_busybox
 from support.commands import corten
 from support.registry_server import ServerProcess, corten_registry
@@ -126,3 +128,60 @@ def test_a_layer_that_is_another_than_the_cache_says_is_refused(
     )
     assert done.returncode != 0
     assert "of a build cache unpacks to" in done.stderr
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the document of the cache in the layout `folder`."""
+    layout = OCILayout(folder)
+    manifest = json.loads(layout.locate(layout.resolve("latest")).read_bytes())
+    config = Descriptor(media_type="", digest=Digest(manifest["config"]["digest"]), size=0)
+    document = json.loads(layout.locate(config).read_bytes())
+    change(document)
+    manifest["config"] |= put(layout, json.dumps(document).encode())
+    root = put(layout, json.dumps(manifest).encode())
+    digest = Digest(str(root["digest"]))
+    size = len(json.dumps(manifest).encode())
+    layout.tag("latest", Descriptor(media_type=media.OCI_MANIFEST, digest=digest, size=size))
+
+
+def put(layout: OCILayout, raw: bytes) -> dict[str, object]:
+    with layout.ingest() as ingest:
+        ingest.write(raw)
+        made = ingest.commit()
+    return {"digest": str(made.digest), "size": made.size}
+
+
+def test_a_bad_cache_does_not_spoil_the_next_build_without_it(
+    context: Path, tmp_path: Path
+) -> None:
+    (context / "Dockerfile").write_text(
+        "FROM scratch AS a\nCOPY input/a /f\nCOPY busybox /junk\nFROM scratch\nCOPY --from=a /f /f\n"
+    )
+    folder = tmp_path / "cache"
+    good, _ = built(tmp_path / "one", context, f"--cache-to=type=local,dest={folder},mode=max")
+
+    def swap(document: dict[str, Any]) -> None:
+        # The copy from the stage is known by its definition, the others by their content alone.
+        chosen = [r for r in document["records"] if any(k[:5] == "step:" for k in r["keys"])]
+        assert len(chosen) == 1
+        chosen[0]["layer"] = next(
+            r["layer"] for r in document["records"] if r["layer"] != chosen[0]["layer"]
+        )
+
+    rewrite(folder, swap)
+    (context / "busybox").write_bytes(b"another")  # so that the stage's result is another
+    root = tmp_path / "two"
+    bad, _ = built(root, context, f"--cache-from=type=local,src={folder}")
+    assert bad != good  # who trusts a cache gets what it says
+    assert built(root, context)[0] == good
+
+
+def test_a_cache_that_lost_a_layer_is_left_out(context: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    built(tmp_path / "one", context, f"--cache-to=type=local,dest={folder},mode=max")
+    layout = OCILayout(folder)
+    manifest = json.loads(layout.locate(layout.resolve("latest")).read_bytes())
+    for layer in manifest["layers"]:
+        (folder / "blobs/sha256" / layer["digest"].partition(":")[2]).unlink()
+    _, said = built(tmp_path / "two", context, f"--cache-from=type=local,src={folder}")
+    assert "a build cache has lost layer" in said

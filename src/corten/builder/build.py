@@ -25,7 +25,14 @@ from corten.builder.reviewing import facts_of, review, surroundings
 from corten.builder.rights import check_rights
 from corten.builder.scope import EPOCH
 from corten.builder.setting import Setting
-from corten.builder.shared_cache import NO_CACHES, NO_PLACES, CachePlaces, Made, inline_cache
+from corten.builder.shared_cache import (
+    NO_CACHES,
+    NO_PLACES,
+    CachePlaces,
+    LostLayer,
+    Made,
+    inline_cache,
+)
 from corten.builder.solver import Solver
 from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
@@ -128,10 +135,17 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
     """
     # From the look at the base image on: nothing that the build uses is collected.
     with equipment.store.lease():
-        return _build(request, equipment, job)
+        try:
+            return _build(request, equipment, job)
+        except LostLayer as error:
+            # Nobody knew before it was needed.  What was built until then is cached here.
+            job.warn(f"{error.message}: building without shared caches")
+            return _build(request, equipment, job, alone=True)
 
 
-def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
+def _build(
+    request: BuildRequest, equipment: Equipment, job: Job, *, alone: bool = False
+) -> BuildResult:
     path = request.dockerfile or request.context / "Dockerfile"
     fetched = equipment.folder / FETCHED
     context = open_context(request.context, path, lasting=fetched not in request.context.parents)
@@ -153,7 +167,7 @@ def _build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult
     warnings = (*review(text, dockerfile, around), *all_warnings(plans))
     for warning in warnings:
         job.warn(warning)
-    shared = NO_CACHES if request.no_cache else equipment.caches.open(job)
+    shared = NO_CACHES if request.no_cache or alone else equipment.caches.open(job)
     stacks = Stacks(equipment.store, equipment.snapshotter, equipment.folder, shared, job)
     setting = Setting(
         context=context,

@@ -13,6 +13,7 @@ from corten.builder.shared_cache import (
     MEDIA_TYPE,
     CacheDocument,
     Fetch,
+    LostLayer,
     Made,
     SharedCache,
     read_document,
@@ -142,8 +143,14 @@ class LayerFetch:
         self._sink = UnpackingSink(store, snapshotter, limit)
 
     def __call__(self, blob: Descriptor, layer: Digest, job: Job, /) -> None:
-        """Raises: Corrupt: it unpacks to another layer; what `copy` raises."""
-        copy(self._source, self._sink, blob, job)
+        """Raises: Corrupt: it unpacks to another layer; LostLayer; what else `copy` raises."""
+        try:
+            copy(self._source, self._sink, blob, job)
+        except NotFound:
+            raise LostLayer(
+                f"a build cache has lost layer {layer.short}",
+                hint="leave that cache out, or have it written anew",
+            ) from None
         found = self._store.recall(DIFF_ID, blob.digest)
         if layer not in (found, blob.digest):
             raise Corrupt(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 
 from corten.builder.cache import Saved
-from corten.errors import Invalid
+from corten.errors import Invalid, NotFound
 from corten.events.job import Job
 from corten.oci.codec import canonical_json, convert, decode_object
 from corten.oci.descriptor import Descriptor
@@ -31,6 +31,8 @@ ANNOTATION = "org.corten.build-cache"
 """Where the manifest of an image has its own cache: the document, whose layers are the image's."""
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 _VERSION = 1
+_LATEST = 1 << 33
+"""Unix seconds, in the year 2242."""
 
 
 class Made(NamedTuple):
@@ -95,14 +97,20 @@ def read_document(raw: bytes) -> CacheDocument:
         )
     if any(record.layer >= len(document.layers) for record in document.records):
         raise Invalid("malformed build cache: a record names a layer that it does not have")
+    if any(not 0 <= record.created <= _LATEST for record in document.records):
+        raise Invalid("malformed build cache: a record has a time that no date has")
     return document
+
+
+class LostLayer(NotFound):
+    """A cache names a layer that its place does not have any more."""
 
 
 class Fetch(Protocol):
     """Brings a layer's blob into the store, applied, and checks that it is that layer."""
 
     def __call__(self, blob: Descriptor, layer: Digest, job: Job, /) -> None:
-        """Raises: Corrupt: it unpacks to something else; NotFound; Unavailable; Denied."""
+        """Raises: Corrupt: it unpacks to something else; LostLayer; Unavailable; Denied."""
 
 
 class SharedCache:

@@ -70,6 +70,7 @@ class ImageWorker:
         }
         self._content: dict[Digest, str] = {}
         self.made: dict[Digest, Made] = {}
+        self._borrowed: set[Digest] = set()
 
     def key(self, step: Step, inputs: Sequence[Result]) -> str | None:
         """The definition key; a COPY from the context has none."""
@@ -113,6 +114,8 @@ class ImageWorker:
             if found is None or not (found.layer is None or self._stacks.has(found.layer)):
                 continue
             self._note(step, inputs, (key,), found)
+            if cache is self._setting.shared:
+                self._borrowed.add(step.digest)
             added = (found.layer,) if found.layer is not None else ()
             return Result((*inputs[0].layers, *added), found.created)
         return None
@@ -120,12 +123,17 @@ class ImageWorker:
     def save(
         self, keys: Sequence[str], step: Step, inputs: Sequence[Result], result: Result
     ) -> None:
-        """Remember what the step added to its input."""
+        """Remember what the step added to its input.
+
+        What another's cache says is kept for this build alone: a bad one must not stay here.
+        """
         if isinstance(step.op, SourceImage | Scratch):
             return
         added = result.layers[len(inputs[0].layers) :]
         saved = Saved(added[0] if added else None, result.created)
-        self._cache.save(keys, self._note(step, inputs, keys, saved), saved)
+        family = self._note(step, inputs, keys, saved)
+        if step.digest not in self._borrowed:
+            self._cache.save(keys, family, saved)
 
     def _note(self, step: Step, inputs: Sequence[Result], keys: Sequence[str], saved: Saved) -> str:
         """Keep what a step came to for those who take the cache along; returns its family."""
@@ -145,6 +153,7 @@ class ImageWorker:
     def run(self, step: Step, inputs: Sequence[Result], job: Job) -> Result:
         """Do what the step says.  Errors name the Dockerfile's line."""
         op = step.op
+        self._borrowed.discard(step.digest)
         with self._blame(step):
             if isinstance(op, SourceImage):
                 job.result("cached")

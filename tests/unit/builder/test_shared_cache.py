@@ -65,6 +65,8 @@ def test_a_layer_that_its_place_does_not_have_is_not_known() -> None:
         b'{"version":1,"layers":[],"records":[{"keys":["a"],"layer":0}]}',
         b'{"version":1,"layers":["sha256:.."],"records":[]}',
         b'{"version":1,"layers":[],"records":[{"keys":[1]}]}',
+        b'{"version":1,"layers":[],"records":[{"keys":["a"],"created":100000000000000000}]}',
+        b'{"version":1,"layers":[],"records":[{"keys":["a"],"created":-1}]}',
     ],
 )
 def test_what_is_no_document_is_refused(raw: bytes) -> None:
