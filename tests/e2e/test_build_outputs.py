@@ -248,11 +248,20 @@ def test_provenance_of_a_repository_names_its_commit(root: Path, tmp_path: Path)
         done = corten(
             "build", "--provenance", "-o", str(tmp_path / "out"), f"{url}/repo.git", root=root
         )
+        subprocess.run(
+            [*COMMAND, "build", "--provenance", "-f-", "-o", tmp_path / "own", f"{url}/repo.git"],
+            input=b"FROM scratch\nCOPY a /\n",
+            env=environment(root),
+            check=True,
+            timeout=60,
+        )
     assert done.returncode == 0, done.stderr
     statement = json.loads((tmp_path / "out/provenance.json").read_text())
     source = statement["predicate"]["buildDefinition"]["externalParameters"]["configSource"]
     assert source["uri"].endswith("/repo.git")
     assert source["digest"]["sha1"] in done.stderr  # the step that fetched says which
+    own = json.loads((tmp_path / "own/provenance.json").read_text())["predicate"]
+    assert list(own["buildDefinition"]["externalParameters"]["configSource"]) == ["path"]
     complete = statement["predicate"]["runDetails"]["metadata"]["buildkit_completeness"]
     assert complete["resolvedDependencies"] is True
 

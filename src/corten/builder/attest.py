@@ -63,11 +63,12 @@ class Attest(msgspec.Struct, frozen=True, kw_only=True):
 class ContextSource(NamedTuple):
     """Where a context was fetched from (without a password), and the commit or digest it had.
 
-    Both are empty of a directory of this machine.
+    Both are empty of a directory of this machine.  ``has_dockerfile``: what is built lies there.
     """
 
     uri: str = ""
     digest: str = ""
+    has_dockerfile: bool = True
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):

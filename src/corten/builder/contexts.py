@@ -152,6 +152,7 @@ class _Opening:
                 )
             return directory, alone
         if named == INPUT or is_url(named):
+            self.source = self.source._replace(has_dockerfile=False)
             return directory, self._dockerfile(named)
         path = confined(directory, named or _DOCKERFILE, "Dockerfile")
         if path is None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from corten.builder.attest import Circumstances, ProvenanceOptions
+from corten.builder.attest import Circumstances, ContextSource, ProvenanceOptions
 from corten.builder.attestations import Attestation
 from corten.builder.git_url import public
 from corten.builder.graph import Copy, Run, SourceImage, Step, is_remote, order
@@ -27,7 +27,7 @@ from corten.oci.reference import Reference
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:corten:build:dockerfile:v1"
 FILENAME = "provenance.json"
-_SHA1 = 40
+_SHA1, _SHA256 = 40, 64
 
 
 def provenance(
@@ -59,9 +59,7 @@ def provenance(
                     "request": {
                         "frontend": "dockerfile.v0",
                         "args": _arguments(made_of.wishes, everything=everything),
-                        "locals": []
-                        if made_of.source.uri
-                        else [{"name": "context"}, {"name": "dockerfile"}],
+                        "locals": _locals(made_of.source),
                         **(_lent(steps) if everything else {}),
                     },
                 },
@@ -77,9 +75,15 @@ def provenance(
 def _source_of(made_of: Circumstances) -> dict[str, Any]:
     """Where the Dockerfile comes from, and its path there."""
     source = made_of.source
-    if not source.uri:
+    if not (source.uri and source.has_dockerfile):
         return {"path": made_of.file}
     return {"uri": source.uri, "digest": _digest_set(source.digest), "path": made_of.file}
+
+
+def _locals(source: ContextSource) -> list[dict[str, str]]:
+    """What came from this machine."""
+    context = [] if source.uri else [{"name": "context"}]
+    return context + ([] if source.uri and source.has_dockerfile else [{"name": "dockerfile"}])
 
 
 def _arguments(wishes: Wishes, *, everything: bool) -> dict[str, str]:
@@ -124,16 +128,27 @@ def _dependencies(
         elif isinstance(op, Copy):
             remote = [public(source) for source in op.sources if is_remote(source) and op.add]
             for uri in remote:
-                text = made_of.downloads.get(uri) or op.checksum
+                text = _content(op.checksum, made_of.downloads.get(uri, ""))
                 found[uri] = {"uri": uri, **({"digest": _digest_set(text)} if text else {})}
                 complete = complete and bool(text)
             # Files of a directory of this machine have no digest that others could ask for.
-            known = op.from_input or bool(made_of.source.uri) or len(remote) == len(op.sources)
-            complete = complete and known
+            fetched = bool(made_of.source.uri) and not op.context
+            complete = complete and (op.from_input or fetched or len(remote) == len(op.sources))
     if made_of.source.uri:
-        uri, digest_text = made_of.source
-        found[uri] = {"uri": uri, "digest": _digest_set(digest_text)}
+        uri = made_of.source.uri
+        found[uri] = {"uri": uri, "digest": _digest_set(made_of.source.digest)}
     return [found[uri] for uri in sorted(found)], complete
+
+
+def _content(checksum: str, known: str) -> str:
+    """The digest or commit of what ADD took; empty: it is not known.
+
+    Its checksum, since a cached step has that whatever the address gave since to others
+    (`known`).  That of a commit may be its beginning only.
+    """
+    if ":" in checksum or len(checksum) in (_SHA1, _SHA256):
+        return checksum
+    return known if known.startswith(checksum) else ""
 
 
 def _digest_set(text: str) -> dict[str, str]:

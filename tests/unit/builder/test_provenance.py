@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from corten.builder.attest import Circumstances, ContextSource, ProvenanceOptions, parse_provenance
 from corten.builder.attestations import Attestation, store_attestations
 from corten.builder.lower import lower
+from corten.builder.named_contexts import NamedContext
 from corten.builder.plan import BaseImage, Wishes
 from corten.builder.platforms import all_origins, parse_platforms
 from corten.builder.provenance import image_uri, provenance
@@ -40,19 +42,18 @@ WISHES = Wishes(
 )
 
 
-def made(mode: str, text: str = TEXT, **more: Any) -> dict[str, Any]:
+def made(mode: str, text: str = TEXT, wishes: Wishes = WISHES, **more: Any) -> dict[str, Any]:
     digest = Digest.of(b"base")
     base = BaseImage("docker.io/library/base:latest", CONFIG, digest)
     tool = BaseImage("docker.io/other/tool:2", CONFIG, None)
     known = {("base", "linux/amd64"): base, ("other/tool:2", "linux/arm64"): tool}
-    plan = lower(parse(text, "Dockerfile"), WISHES, known)
+    plan = lower(parse(text, "Dockerfile"), wishes, known)
     made_of = Circumstances(
         file="Dockerfile",
         text=text,
-        wishes=WISHES,
+        wishes=wishes,
         bases=known,
-        downloads={"https://example.com/x": str(Digest.of(b"x"))},
-        **more,
+        **{"downloads": {"https://example.com/x": str(Digest.of(b"x"))}, **more},
     )
     options = ProvenanceOptions(mode=mode, builder_id="urn:me")  # type: ignore[arg-type]
     attestation = provenance(plan, CONFIG, made_of, options)
@@ -126,11 +127,49 @@ def test_a_context_that_was_fetched_is_named_with_its_commit() -> None:
     assert here["resolvedDependencies"] is False
 
 
+def test_a_dockerfile_that_did_not_come_with_the_context_is_not_said_to() -> None:
+    source = ContextSource("https://example.com/r.git", "0" * 40, has_dockerfile=False)
+    outer = made("min", "FROM base\n", source=source)["buildDefinition"]
+    assert outer["externalParameters"]["configSource"] == {"path": "Dockerfile"}
+    assert outer["externalParameters"]["request"]["locals"] == [{"name": "dockerfile"}]
+    assert {"uri": source.uri, "digest": {"sha1": "0" * 40}} in outer["resolvedDependencies"]
+
+
+def test_a_directory_beside_a_fetched_context_is_not_resolved() -> None:
+    source = ContextSource("https://example.com/r.git", "0" * 40)
+    named = {"loc": NamedContext("files", "/somewhere")}
+    text = "FROM base\nCOPY --from=loc a /\n"
+    wishes = msgspec.structs.replace(WISHES, contexts=named)
+    complete = made("min", text, wishes=wishes, source=source)["runDetails"]["metadata"]
+    assert complete["buildkit_completeness"]["resolvedDependencies"] is False
+
+
 def test_a_checksum_that_was_asked_for_is_a_digest() -> None:
     checksum = "0123456789abcdef" * 4
     text = f"FROM base\nADD --checksum=sha256:{checksum} https://example.com/y /y\n"
     first = made("min", text)["buildDefinition"]["resolvedDependencies"][0]
     assert first == {"uri": "https://example.com/y", "digest": {"sha256": checksum}}
+
+
+@pytest.mark.parametrize(
+    ("checksum", "known", "digest"),
+    [
+        (f"sha256:{'1' * 64}", f"sha256:{'2' * 64}", {"digest": {"sha256": "1" * 64}}),
+        ("1" * 40, "2" * 40, {"digest": {"sha1": "1" * 40}}),
+        ("1" * 7, "1" * 40, {"digest": {"sha1": "1" * 40}}),
+        ("1" * 7, "2" * 40, {}),
+        ("1" * 7, "", {}),
+    ],
+)
+def test_what_an_address_gave_since_is_not_what_a_checksum_asks_for(
+    checksum: str, known: str, digest: dict[str, Any]
+) -> None:
+    uri = "https://example.com/y" + ("" if ":" in checksum else ".git")
+    text = f"FROM base\nADD --checksum={checksum} {uri} /y\n"
+    predicate = made("min", text, downloads={uri: known})
+    assert predicate["buildDefinition"]["resolvedDependencies"][0] == {"uri": uri, **digest}
+    complete = predicate["runDetails"]["metadata"]["buildkit_completeness"]
+    assert complete["resolvedDependencies"] is bool(digest)
 
 
 def test_secrets_are_named_and_nothing_more() -> None:
