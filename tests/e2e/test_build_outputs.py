@@ -248,9 +248,15 @@ def test_provenance_of_a_repository_names_its_commit(root: Path, tmp_path: Path)
         done = corten(
             "build", "--provenance", "-o", str(tmp_path / "out"), f"{url}/repo.git", root=root
         )
+        own_dockerfile = (
+            "build",
+            "--provenance",
+            "-f-",
+            f"--build-context=more={url}/repo.git#main",
+        )
         subprocess.run(
-            [*COMMAND, "build", "--provenance", "-f-", "-o", tmp_path / "own", f"{url}/repo.git"],
-            input=b"FROM scratch\nCOPY a /\n",
+            [*COMMAND, *own_dockerfile, "-o", tmp_path / "own", f"{url}/repo.git"],
+            input=b"FROM scratch\nCOPY --from=more a /\n",
             env=environment(root),
             check=True,
             timeout=60,
@@ -262,6 +268,11 @@ def test_provenance_of_a_repository_names_its_commit(root: Path, tmp_path: Path)
     assert source["digest"]["sha1"] in done.stderr  # the step that fetched says which
     own = json.loads((tmp_path / "own/provenance.json").read_text())["predicate"]
     assert list(own["buildDefinition"]["externalParameters"]["configSource"]) == ["path"]
+    dependencies = own["buildDefinition"]["resolvedDependencies"]
+    assert [each["uri"].rpartition("/")[2] for each in dependencies] == [
+        "repo.git",
+        "repo.git#main",
+    ]
     complete = statement["predicate"]["runDetails"]["metadata"]["buildkit_completeness"]
     assert complete["resolvedDependencies"] is True
 

@@ -75,7 +75,8 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What a build was made of beside its plan.
 
     ``bases`` by name as written and platform; ``downloads``: digests of URLs, where known;
-    ``network`` is what RUN has by default.
+    ``network`` is what RUN has by default.  ``sources``: where contexts came from, by their
+    names; that of the build context is empty.
     """
 
     file: str
@@ -84,4 +85,8 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     bases: Mapping[tuple[str, str], BaseImage]
     downloads: Mapping[str, str] = {}
     network: str = "host"
-    source: ContextSource = ContextSource()
+    sources: Mapping[str, ContextSource] = {}
+
+    def source(self, name: str = "") -> ContextSource:
+        """Where a context came from, by default the build's."""
+        return self.sources.get(name, ContextSource())

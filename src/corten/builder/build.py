@@ -67,8 +67,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``dockerfile`` None means ``Dockerfile`` in the context.  ``tags`` are full
     names.  ``platforms`` is what the image is for (several: an index; none: as the
     host), ``host`` what it is built on.  ``squash`` makes one layer of what is added,
-    ``rewrite_times`` lets no file in it be newer than SOURCE_DATE_EPOCH.  ``source`` is where the
-    context came from.  Unless ``kept`` the
+    ``rewrite_times`` lets no file in it be newer than SOURCE_DATE_EPOCH.  ``sources``
+    are where contexts came from: see `Circumstances`.  Unless ``kept`` the
     store gets no image: who holds a lease has it until that ends.
     ``environ`` is this process's environment: proxies, certificates and
     SOURCE_DATE_EPOCH are taken from it.  ``given`` is what steps are lent, ``hosts`` are
@@ -92,7 +92,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     squash: bool = False
     rewrite_times: bool = False
     attest: Attest = Attest()
-    source: ContextSource = ContextSource()
+    sources: Mapping[str, ContextSource] = {}
     network: str = "host"
     threads: int = 4
     environ: Mapping[str, str] = {}
@@ -225,7 +225,7 @@ def _build(
                     wishes=_wishes(request, plan.platform),
                     bases=known,
                     network=request.network,
-                    source=request.source,
+                    sources=request.sources,
                 )
                 images.append(finish.image(plan, config, notes, made_of, step))
             result = store_result(images, stacks)

@@ -50,13 +50,14 @@ class Opened(NamedTuple):
     """Directories to build from.
 
     ``dockerfile`` None means ``Dockerfile`` in the directory.  ``named`` has the directories
-    of those named contexts that are files.  ``source`` is where the directory came from.
+    of those named contexts that are files.  ``sources`` has by name where what was fetched
+    came from, as ``""`` the directory.
     """
 
     directory: Path
     dockerfile: Path | None
     named: Mapping[str, Path]
-    source: ContextSource = ContextSource()
+    sources: Mapping[str, ContextSource] = {}
 
 
 class Means(NamedTuple):
@@ -108,9 +109,12 @@ def open_contexts(wanted: Wanted, means: Means, job: Job) -> Iterator[Opened]:
     with _workspace(means.folder / FETCHED) as place:
         opening = _Opening(means, place, job)
         directory, dockerfile = opening.main(wanted)
-        source = opening.source
-        named = {name: opening.files(text, wanted.keep_git_dir) for name, text in files.items()}
-        yield Opened(directory, dockerfile, named, source)
+        sources, named = {"": opening.source}, {}
+        for name, text in files.items():
+            opening.source = ContextSource()
+            named[name] = opening.files(text, wanted.keep_git_dir)
+            sources[name] = opening.source
+        yield Opened(directory, dockerfile, named, sources)
 
 
 @contextmanager

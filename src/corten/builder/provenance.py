@@ -59,7 +59,7 @@ def provenance(
                     "request": {
                         "frontend": "dockerfile.v0",
                         "args": _arguments(made_of.wishes, everything=everything),
-                        "locals": _locals(made_of.source),
+                        "locals": _locals(made_of.source()),
                         **(_lent(steps) if everything else {}),
                     },
                 },
@@ -74,7 +74,7 @@ def provenance(
 
 def _source_of(made_of: Circumstances) -> dict[str, Any]:
     """Where the Dockerfile comes from, and its path there."""
-    source = made_of.source
+    source = made_of.source()
     if not (source.uri and source.has_dockerfile):
         return {"path": made_of.file}
     return {"uri": source.uri, "digest": _digest_set(source.digest), "path": made_of.file}
@@ -117,6 +117,7 @@ def _dependencies(
     """Images and URLs, each once; whether that is all that the build took."""
     found: dict[str, dict[str, Any]] = {}
     complete = True
+    used = {""}
     bases = {(base.name, where): base for (_, where), base in made_of.bases.items()}
     for step in steps:
         op = step.op
@@ -132,11 +133,13 @@ def _dependencies(
                 found[uri] = {"uri": uri, **({"digest": _digest_set(text)} if text else {})}
                 complete = complete and bool(text)
             # Files of a directory of this machine have no digest that others could ask for.
-            fetched = bool(made_of.source.uri) and not op.context
-            complete = complete and (op.from_input or fetched or len(remote) == len(op.sources))
-    if made_of.source.uri:
-        uri = made_of.source.uri
-        found[uri] = {"uri": uri, "digest": _digest_set(made_of.source.digest)}
+            fetched = made_of.source(op.context)
+            known = op.from_input or bool(fetched.uri) or len(remote) == len(op.sources)
+            complete = complete and known
+            used.add(op.context)
+    for uri, text, _ in map(made_of.source, sorted(used)):
+        if uri:
+            found[uri] = {"uri": uri, "digest": _digest_set(text)}
     return [found[uri] for uri in sorted(found)], complete
 
 

@@ -178,7 +178,7 @@ def _placed(request: BuildRequest, opened: Opened) -> BuildRequest:
         request,
         context=opened.directory,
         dockerfile=opened.dockerfile,
-        source=opened.source,
+        sources=opened.sources,
         contexts={
             key: NamedContext("files", str(opened.named[key])) if one.kind == "files" else one
             for key, one in request.contexts.items()

@@ -116,7 +116,7 @@ def test_a_context_that_was_fetched_is_named_with_its_commit() -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     source = ContextSource("https://example.com/r.git#main", commit)
     text = "FROM base\nCOPY a /\n"
-    predicate = made("max", text, source=source)
+    predicate = made("max", text, sources={"": source})
     definition = predicate["buildDefinition"]
     named = {"uri": source.uri, "digest": {"sha1": commit}}
     assert definition["externalParameters"]["configSource"] == {**named, "path": "Dockerfile"}
@@ -129,19 +129,24 @@ def test_a_context_that_was_fetched_is_named_with_its_commit() -> None:
 
 def test_a_dockerfile_that_did_not_come_with_the_context_is_not_said_to() -> None:
     source = ContextSource("https://example.com/r.git", "0" * 40, has_dockerfile=False)
-    outer = made("min", "FROM base\n", source=source)["buildDefinition"]
+    outer = made("min", "FROM base\n", sources={"": source})["buildDefinition"]
     assert outer["externalParameters"]["configSource"] == {"path": "Dockerfile"}
     assert outer["externalParameters"]["request"]["locals"] == [{"name": "dockerfile"}]
     assert {"uri": source.uri, "digest": {"sha1": "0" * 40}} in outer["resolvedDependencies"]
 
 
-def test_a_directory_beside_a_fetched_context_is_not_resolved() -> None:
+def test_what_lies_beside_a_fetched_context_is_named_or_not_resolved() -> None:
     source = ContextSource("https://example.com/r.git", "0" * 40)
+    other = ContextSource("https://example.com/x.tar", f"sha256:{'1' * 64}")
     named = {"loc": NamedContext("files", "/somewhere")}
     text = "FROM base\nCOPY --from=loc a /\n"
     wishes = msgspec.structs.replace(WISHES, contexts=named)
-    complete = made("min", text, wishes=wishes, source=source)["runDetails"]["metadata"]
-    assert complete["buildkit_completeness"]["resolvedDependencies"] is False
+    for sources, complete in (({"": source}, False), ({"": source, "loc": other}, True)):
+        predicate = made("min", text, wishes=wishes, sources=sources)
+        metadata = predicate["runDetails"]["metadata"]
+        assert metadata["buildkit_completeness"]["resolvedDependencies"] is complete
+        found = [each["uri"] for each in predicate["buildDefinition"]["resolvedDependencies"]]
+        assert (other.uri in found) is complete
 
 
 def test_a_checksum_that_was_asked_for_is_a_digest() -> None:
