@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from corten.builder.contexts import Wanted
 from support.commands import COMMAND, corten, environment
-from support.contexts import CONTEXT, DOCKERFILE, files, opened, refused
+from support.contexts import CONTEXT, DOCKERFILE, files, opened, refused, tar_of
 from support.git_servers import Origin, daemon, web
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
@@ -56,6 +57,9 @@ def test_tars_and_dockerfiles_come_from_urls(tmp_path: Path) -> None:
     (served / "c.tgz").write_bytes(gzip.compress(CONTEXT))
     (served / "Only").write_text("FROM scratch\n")
     (served / "large").write_bytes(b"#" * (2 << 20))
+    pipe = tarfile.TarInfo(".dockerignore")
+    pipe.type = tarfile.FIFOTYPE
+    (served / "pipe.tar").write_bytes(tar_of(pipe))
     with web(served) as url:
         with opened(tmp_path, Wanted(f"{url}/c.tgz")) as found:
             assert (found.directory / "a.txt").read_text() == "a"
@@ -68,6 +72,8 @@ def test_tars_and_dockerfiles_come_from_urls(tmp_path: Path) -> None:
             assert found.dockerfile is not None
             assert found.dockerfile.read_text() == "FROM scratch\n"
         assert "answers 404" in refused(tmp_path, Wanted(f"{url}/nothing"))
+        for dockerfile in ("-", f"{url}/Only"):
+            assert "no regular file" in refused(tmp_path, Wanted(f"{url}/pipe.tar", dockerfile))
         assert "too large for a Dockerfile" in refused(tmp_path, Wanted(f"{url}/large"))
 
 

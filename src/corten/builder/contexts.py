@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from corten.builder.arriving_input import ArrivingInput, Readable
 from corten.builder.attest import ContextSource
 from corten.builder.context import DOCKERFILE_LIMIT
 from corten.builder.git_url import is_git, parse_git
@@ -30,6 +31,7 @@ FETCHED = "contexts"
 """Where under ROOT/cache there are contexts that came from elsewhere, while they are used."""
 _STDIN = Path("/dev/stdin")
 _DOCKERFILE = "Dockerfile"
+_IGNORE = ".dockerignore"
 _KEEP_GIT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 _HEAD = 64 * 1024
 
@@ -155,6 +157,7 @@ class _Opening:
                     hint="leave -f out, or send a tar",
                 )
             return directory, alone
+        confined(directory, _IGNORE, "ignore file")
         if named == INPUT or is_url(named):
             self.source = self.source._replace(has_dockerfile=False)
             return directory, self._dockerfile(named)
@@ -165,8 +168,7 @@ class _Opening:
                 hint="-f FILE names another Dockerfile in it",
             )
         beside = str(path.relative_to(directory))
-        for name in (".dockerignore", f"{beside}.dockerignore"):
-            confined(directory, name, "ignore file")
+        confined(directory, f"{beside}{_IGNORE}", "ignore file")
         confined(directory, f"{beside}.lock", "lock file")
         return directory, path
 
@@ -179,7 +181,7 @@ class _Opening:
             raise Invalid(
                 f"{_source(text)} is no tar", hint="a named context is a tar or directory"
             )
-        confined(directory, ".dockerignore", "ignore file")
+        confined(directory, _IGNORE, "ignore file")
         return directory
 
     def _dockerfile(self, named: str) -> Path | None:
@@ -206,8 +208,9 @@ class _Opening:
                 hint="a directory, - for a tar, an http(s) URL of a tar, or a Git repository",
             )
         if text == INPUT:
-            rest = self.means.stdin or sys.stdin.buffer
-            head = _beginning(rest)
+            rest: BinaryIO | ArrivingInput
+            rest = ArrivingInput(self.means.stdin or sys.stdin.buffer, self.job)
+            head = _beginning(rest, _HEAD)
         else:
             head, rest = self._download(text)
         try:
@@ -221,8 +224,7 @@ class _Opening:
             empty.mkdir(0o755)
             return empty, self._alone(text, head, rest)
         finally:
-            if text != INPUT:
-                rest.close()
+            rest.close()
 
     def _git(self, text: str, keep_git_dir: bool) -> Path:
         from corten.builder.git import fetch
@@ -251,14 +253,14 @@ class _Opening:
         assert file is not None  # nothing said that it is as it was
         digest = fetched.digest.removeprefix("sha256:")
         self.source = ContextSource(_source(url), f"sha256:{digest}")
-        return _beginning(file), file
+        return _beginning(file, _HEAD), file
 
     def _temporary(self) -> BinaryIO:
         return tempfile.TemporaryFile(dir=self.place)
 
-    def _alone(self, text: str, head: bytes, rest: BinaryIO) -> Path:
+    def _alone(self, text: str, head: bytes, rest: Readable) -> Path:
         """Keep a Dockerfile that is no part of a context."""
-        raw = head + rest.read(max(0, DOCKERFILE_LIMIT + 1 - len(head)))
+        raw = head + _beginning(rest, DOCKERFILE_LIMIT + 1 - len(head))
         if len(raw) > DOCKERFILE_LIMIT:
             raise Invalid(f"{_source(text)} is no tar, and too large for a Dockerfile")
         path = self._new() / ("stdin" if text == INPUT else _DOCKERFILE)
@@ -297,10 +299,10 @@ def keeps_git(arguments: Mapping[str, str]) -> bool:
     return arguments.get(_KEEP_GIT, "").lower() in ("1", "true", "t")
 
 
-def _beginning(file: BinaryIO) -> bytes:
-    """The first bytes, however small the pieces are that they come in."""
+def _beginning(file: Readable, size: int) -> bytes:
+    """Up to `size` next bytes, however small the pieces are that they come in."""
     found = bytearray()
-    while len(found) < _HEAD and (piece := file.read(_HEAD - len(found))):
+    while len(found) < size and (piece := file.read(size - len(found))):
         found += piece
     return bytes(found)
 

@@ -93,6 +93,19 @@ def test_hostile_tars_are_refused(tmp_path: Path, data: bytes, reason: str) -> N
     assert list(tmp_path.rglob("victim")) == []
 
 
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (link(".dockerignore", "/etc/hostname"), "ignore file .dockerignore leads out"),
+        (special(".dockerignore", tarfile.FIFOTYPE), "ignore file .dockerignore is no regular"),
+    ],
+)
+def test_a_strangers_ignore_file_is_looked_at_beside_ones_own_dockerfile(
+    tmp_path: Path, member: tarfile.TarInfo, reason: str
+) -> None:
+    assert reason in refused(tmp_path, Wanted("-", "http://127.0.0.1:1/My"), tar_of(member))
+
+
 def test_a_member_through_a_link_stays_inside(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()
