@@ -21,6 +21,7 @@ _MAX = 4096
 _IS_GIT = re.compile(r"git@[^/]*:|git://|ssh://|github\.com/|https?://[^?#]*\.git(?:[?#]|$)", re.I)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
 _LOGIN = re.compile(r"^(https?://)[^/?#]*@", re.I)
+_PASSWORD = re.compile(r"^((?:ssh|git)://[^/?#@:]*):[^/?#]*@", re.I)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~%+=-]*")
 _SCP = re.compile(r"([^@/:]+)@([^/:]+|\[[^\]]*\]):(.+)", re.S)
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -60,8 +61,11 @@ class Repository(msgspec.Struct, frozen=True):
 
 
 def public(address: str) -> str:
-    """A URL or Git address without the name and password that may stand before the host."""
-    return _LOGIN.sub(r"\1", address)
+    """A URL or Git address without the password that may stand before the host.
+
+    By HTTP the name goes as well, since it may be a token; SSH's belongs to the address.
+    """
+    return _PASSWORD.sub(r"\1@", _LOGIN.sub(r"\1", address))
 
 
 def is_git(text: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from corten.builder.git_url import Repository, is_git, parse_git, submodule_remote
+from corten.builder.git_url import Repository, is_git, parse_git, public, submodule_remote
 from corten.errors import Invalid
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -111,6 +111,11 @@ def test_what_cannot_be_is_refused(text: str, reason: str) -> None:
 def test_a_password_is_not_shown() -> None:
     found = parse_git("https://user:hunter2@h.example/r.git#x")
     assert found.shown == "https://h.example/r.git"
+    for scheme in ("ssh", "git"):
+        found = parse_git(f"{scheme.upper()}://user:hun@ter2@h.example:22/r@1.git#x")
+        assert found.shown == f"{scheme}://user@h.example:22/r@1.git"
+    for kept in ("ssh://user@h:22/a:b@c", "ssh://h:22/r@1", "git@h:u/r@1.git"):
+        assert public(kept) == kept
     with pytest.raises(Invalid) as caught:
         parse_git("https://user:hunter2@h.example/r.git?a=b")
     assert "hunter2" not in caught.value.message + caught.value.hint
