@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import socket
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -43,8 +48,9 @@ def origin(tmp_path: Path) -> Origin:
 
 @pytest.fixture(params=["git", "http", "dumb http"])
 def served(request: pytest.FixtureRequest, tmp_path: Path, origin: Origin) -> Iterator[str]:
-    serve = {"git": daemon, "http": smart_web, "dumb http": web}[request.param]
-    with serve(tmp_path / "served") as url:
+    serve: dict[str, Callable[[Path], AbstractContextManager[str]]]
+    serve = {"git": daemon, "http": smart_web, "dumb http": web}
+    with serve[request.param](tmp_path / "served") as url:
         yield f"{url}/repo.git"
 
 
@@ -181,6 +187,24 @@ def test_the_kept_directory_is_a_repository_of_one_commit(
             assert (again / ".git" / name).read_bytes() == (path / ".git" / name).read_bytes(), name
 
 
+def test_submodules_of_submodules_are_counted_together(
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
+) -> None:
+    commit = origin.push()
+    for name, below in (("b", "repo"), ("a", "b")):
+        made = Origin(tmp_path, name)
+        modules = f'[submodule "s0"]\n\tpath = s0\n\turl = ../{below}.git\n'
+        blob = git(made.work, "hash-object", "-w", "--stdin", text=modules)
+        rows = "".join(f"160000 commit {commit}\ts{number}\n" for number in range(600))
+        rows += f"100644 blob {blob}\t.gitmodules\n"
+        tree = git(made.work, "mktree", "--missing", text=rows)
+        commit = git(made.work, "commit-tree", tree, "-m", "many")
+        git(made.work, "push", "-q", str(made.bare), f"{commit}:refs/heads/main")
+    fetched(tmp_path, by_git.replace("repo", "b"), tools, "fits")
+    with pytest.raises(Unsupported, match="more than 1000 submodules"):
+        fetched(tmp_path, by_git.replace("repo", "a"), tools)
+
+
 def submodule(origin: Origin, path: str, url: str, commit: str) -> None:
     (origin.work / ".gitmodules").write_text(
         f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n'
@@ -201,6 +225,29 @@ def test_submodules_come_with_their_own(
     assert (path / "middle/deep/inner/i.txt").read_text() == "i"
     without = fetched(tmp_path, f"{served}?submodules=false", tools, "without")
     assert list((without / "middle").iterdir()) == []
+
+
+def test_submodules_share_one_limit(
+    tmp_path: Path, origin: Origin, by_git: str, tools: GitTools
+) -> None:
+    inner = Origin(tmp_path, "inner")
+    commit = inner.commit({f"{n}.txt": "x" * 1000 for n in range(3)})
+    paths = ("p", "q", "r")
+    (origin.work / ".gitmodules").write_text(
+        "".join(f'[submodule "{p}"]\n\tpath = {p}\n\turl = ../inner.git\n' for p in paths)
+    )
+    with (origin.work / ".gitmodules").open("a") as file:
+        file.write('[submodule "again"]\n\tpath = p\n\turl = ../inner.git\n')
+    git(origin.work, "add", ".gitmodules")
+    for path in paths:
+        git(origin.work, "update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+    origin.push()  # 4 files, 3 links and 9 files in submodules
+    assert len(names(fetched(tmp_path, by_git, tools._replace(files=16), "all"))) == 13
+    with pytest.raises(Unsupported, match=f"with commit {commit} .* more than 15 files"):
+        fetched(tmp_path, by_git, tools._replace(files=15), "many")
+    small = tools._replace(environ={"CORTEN_LAYER_LIMIT": "8K"})
+    with pytest.raises(Unsupported, match=f"with commit {commit} .* more than 8192 bytes"):
+        fetched(tmp_path, by_git, small, "large")
 
 
 @pytest.mark.parametrize(
@@ -308,6 +355,72 @@ def test_a_cancelled_fetch_leaves_nothing_in_the_way(
     (kept / "shallow.lock").touch()
     (kept / "refs").mkdir(exist_ok=True)
     assert names(fetched(tmp_path, by_git, tools)) == ["a.txt", "run.sh", "sub/b.txt"]
+
+
+def test_what_broke_off_is_fetched_again(tmp_path: Path, origin: Origin, tools: GitTools) -> None:
+    origin.commit({f"{n}.bin": os.urandom(2000).hex() for n in range(50)})
+    with smart_web(tmp_path / "served", 0.5) as url:
+        with pytest.raises(CortenError, match="cannot fetch"):
+            fetched(tmp_path, f"{url}/repo.git", tools, "first")
+        assert len(names(fetched(tmp_path, f"{url}/repo.git", tools, "again"))) == 53
+
+
+def test_a_file_that_was_missing_at_the_server_is_fetched_later(
+    tmp_path: Path, origin: Origin, tools: GitTools
+) -> None:
+    blob = git(origin.work, "rev-parse", "HEAD:sub/b.txt")
+    loose = origin.bare / "objects" / blob[:2] / blob[2:]
+    loose.rename(tmp_path / "aside")
+    with web(tmp_path / "served") as url:
+        with pytest.raises(CortenError, match="cannot fetch"):
+            fetched(tmp_path, f"{url}/repo.git", tools, "first")
+        (tmp_path / "aside").rename(loose)
+        assert "sub/b.txt" in names(fetched(tmp_path, f"{url}/repo.git", tools, "again"))
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from corten.builder.git import look
+from corten.builder.git_program import GitTools
+from corten.builder.git_url import parse_git
+from corten.events.job import Job
+look(parse_git(sys.argv[1]), GitTools(Path(sys.argv[2]), {}), Job())
+"""
+
+
+def test_the_lock_lasts_until_git_has_ended(tmp_path: Path, tools: GitTools) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        address = f"git://127.0.0.1:{server.getsockname()[1]}/x.git"
+        child = subprocess.Popen([sys.executable, "-c", FETCH, address, str(tools.folder)])
+        try:
+            connection, _ = server.accept()  # git waits for an answer
+        finally:
+            child.kill()
+            child.wait()
+        with connection:
+            (kept,) = tools.folder.iterdir()
+            assert not free(kept)
+            assert prune(tools.folder) == 0
+            assert kept.exists()
+        for _ in range(500):
+            if free(kept):
+                break
+            time.sleep(0.01)
+        assert free(kept)
+
+
+def free(folder: Path) -> bool:
+    """Whether nobody holds the directory's lock."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def test_a_missing_git_says_how_to_get_it(

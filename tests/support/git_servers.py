@@ -86,10 +86,14 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class _Smart(http.server.BaseHTTPRequestHandler):
-    """Passes requests on to ``git http-backend``."""
+    """Passes requests on to ``git http-backend``.
 
-    def __init__(self, *args: Any, directory: str) -> None:
+    One answer of more than a KiB is broken off for each of `cuts`, after that share of it.
+    """
+
+    def __init__(self, *args: Any, directory: str, cuts: list[float]) -> None:
         self.directory = directory
+        self.cuts = cuts
         super().__init__(*args)
 
     def do_GET(self) -> None:
@@ -118,6 +122,8 @@ class _Smart(http.server.BaseHTTPRequestHandler):
         for name, value in fields.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.cuts and len(body) > 1024:
+            body = body[: int(len(body) * self.cuts.pop())]
         self.wfile.write(body)
 
     def do_POST(self) -> None:
@@ -127,9 +133,12 @@ class _Smart(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def smart_web(folder: Path) -> AbstractContextManager[str]:
-    """The repositories of `folder` as hosting services serve them: smart HTTP; yields the URL."""
-    return web(folder, _Smart)
+def smart_web(folder: Path, *cuts: float) -> AbstractContextManager[str]:
+    """The repositories of `folder` as hosting services serve them: smart HTTP; yields the URL.
+
+    For each of `cuts` an answer is broken off, after that share of it.
+    """
+    return web(folder, functools.partial(_Smart, cuts=list(cuts)))
 
 
 @contextmanager

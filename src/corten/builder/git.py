@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corten.builder.git_program import Git, GitFailed, GitTools, explained
-from corten.builder.git_tree import Submodule, check_size, lay_out, submodules
+from corten.builder.git_tree import Budget, Submodule, check_size, lay_out, submodules
 from corten.builder.git_url import Repository
 from corten.builder.tree import open_tree
 from corten.errors import Corrupt, CortenError, Denied, Invalid, NotFound, Unavailable
@@ -73,7 +73,7 @@ def fetch(repository: Repository, target: Path, tools: GitTools, job: Job) -> Ch
     Cancelled.
     """
     with job.step("git", _title(repository)) as step:
-        commit, seconds = _fetch(repository, target, tools, step, 0)
+        commit, seconds = _fetch(repository, target, tools, step, Budget(tools), 0)
         step.result("done", commit)
     _set_times(target, seconds)
     return Checkout(_inside(repository, target), commit, seconds)
@@ -104,31 +104,33 @@ def _title(repository: Repository) -> str:
 
 
 def _fetch(
-    repository: Repository, target: Path, tools: GitTools, job: Job, depth: int
+    repository: Repository, target: Path, tools: GitTools, job: Job, budget: Budget, depth: int
 ) -> tuple[str, int]:
     if depth > _DEPTH:
         raise Invalid(f"submodules are nested more than {_DEPTH} deep at {repository.shown}")
     with _opened(repository, tools, job) as store:
         commit = store.commit()
         store.bring(commit)
-        links = check_size(store.git, commit)
+        links = check_size(store.git, commit, budget)
         seconds = lay_out(store.git, commit, target)
         parts = submodules(store.git, commit, links, repository) if repository.submodules else []
         if repository.keep_git_dir:
             store.copy_to(target, commit)
     for part in parts:
-        _submodule(part, target, tools, job, depth)
+        _submodule(part, target, tools, job, budget, depth)
     return commit, seconds
 
 
-def _submodule(part: Submodule, target: Path, tools: GitTools, job: Job, depth: int) -> None:
+def _submodule(
+    part: Submodule, target: Path, tools: GitTools, job: Job, budget: Budget, depth: int
+) -> None:
     place = target / part.path
     # git made the directory; a tree that puts a link in its way is not followed out of the target.
     if os.path.realpath(place) != f"{os.path.realpath(target)}/{part.path}":
         raise Invalid(f"the submodule {part.path!r} lies behind a symbolic link")
     place.mkdir(parents=True, exist_ok=True)
     with job.step("git", f"{part.path} ({_title(part.repository)})") as step:
-        commit, _ = _fetch(part.repository, place, tools, step, depth + 1)
+        commit, _ = _fetch(part.repository, place, tools, step, budget, depth + 1)
         step.result("done", commit)
 
 
@@ -234,10 +236,14 @@ class _Kept(NamedTuple):
             raise NotFound(f"{self.repository.shown} has no commit {commit}")
 
     def _has(self, commit: str) -> bool:
+        """Whether it is here with all its files: what broke off may have left it without some."""
         try:
-            return self._parse(commit) == commit
+            if self._parse(commit) != commit:
+                return False
+            self.git.run(("rev-list", "--quiet", "--objects", "--no-walk", commit), len)
         except GitFailed:
             return False
+        return True
 
     def _all(self) -> None:
         """All branches and tags with their history, for servers that give no single commits."""
@@ -305,7 +311,7 @@ def _opened(repository: Repository, tools: GitTools, job: Job) -> Iterator[_Kept
                 elif child != busy:
                     child.unlink()
         busy.touch()
-        git = Git(path, tools, job)
+        git = Git(path, tools, job, fd)
         if not (path / "HEAD").exists():
             try:
                 git.text("init", "--quiet", "--bare", "--template=")

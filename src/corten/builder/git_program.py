@@ -37,6 +37,7 @@ _SETTINGS = (
     "core.symlinks=true",
     "credential.helper=",
     "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",  # whole packs or nothing: no halves stay of what breaks off
     "fetch.writeCommitGraph=false",
     "gc.auto=0",
     "http.lowSpeedLimit=1",
@@ -46,6 +47,7 @@ _SETTINGS = (
     "pack.threads=1",
     "submodule.recurse=false",
     "transfer.bundleURI=false",
+    "transfer.unpackLimit=1",
 )
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -77,11 +79,16 @@ class GitFailed(Exception):
 
 
 class Git(NamedTuple):
-    """The program, for the repository whose files are in `directory`."""
+    """The program, for the repository whose files are in `directory`.
+
+    ``lock`` is the descriptor of its lock, which git holds too: where this process is killed
+    and git goes on, the repository stays locked until git has ended.
+    """
 
     directory: Path
     tools: GitTools
     job: Job
+    lock: int
 
     def text(self, *args: str, **variables: str) -> str:
         """What git prints.  Raises: GitFailed, Unsupported: there is no git; Cancelled."""
@@ -117,6 +124,7 @@ class Git(NamedTuple):
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                pass_fds=(self.lock,),
                 start_new_session=True,
                 umask=0o022,
             )

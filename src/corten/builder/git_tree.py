@@ -6,12 +6,22 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from corten.builder.git_program import Git, GitFailed, explained
+from corten.builder.git_program import Git, GitFailed, GitTools, explained
 from corten.builder.git_url import Repository, submodule_remote
 from corten.errors import CortenError, Invalid, Unsupported
 
 _SUBMODULES = 1000
 _LATEST = 1 << 33
+
+
+class Budget:
+    """What a repository may still bring, together with all its submodules."""
+
+    def __init__(self, tools: GitTools) -> None:
+        self.files = tools.files
+        self.size = tools.limit
+        """Bytes."""
+        self.submodules = _SUBMODULES
 
 
 class Submodule(NamedTuple):
@@ -21,38 +31,42 @@ class Submodule(NamedTuple):
     repository: Repository
 
 
-def check_size(git: Git, commit: str) -> dict[str, str]:
-    """The commit's submodules: the commit by the path.
+def check_size(git: Git, commit: str, budget: Budget) -> dict[str, str]:
+    """The commit's submodules: the commit by the path.  Its files are taken from the `budget`.
 
     The files are counted before any is written: a repository of a few KiB can have trees that
     name each other until there are billions.
 
-    Raises: Unsupported: more files or bytes than the limits allow.
+    Raises: Unsupported: more files, bytes or submodules than are left.
     """
     links: dict[str, str] = {}
     rest = b""
-    count = size = 0
 
     def take(data: bytes) -> None:
-        nonlocal rest, count, size
+        nonlocal rest
         *rows, rest = (rest + data).split(b"\0")
-        count += len(rows)
+        budget.files -= len(rows)
         for row in rows:
             fields, _, path = row.partition(b"\t")
             mode, _, name, length = fields.split()
             if mode == b"160000":
+                budget.submodules -= 1
                 links[os.fsdecode(path)] = name.decode()
             elif length.isdigit():
-                size += int(length)
-        if count > git.tools.files:
-            raise Unsupported(f"commit {commit} has more than {git.tools.files} files")
-        if size > git.tools.limit:
+                budget.size -= int(length)
+        if budget.files < 0:
             raise Unsupported(
-                f"the files of commit {commit} have more than {git.tools.limit} bytes",
+                f"with commit {commit} the repository has more than {git.tools.files} files"
+            )
+        if budget.size < 0:
+            raise Unsupported(
+                f"with commit {commit} the repository has more than {git.tools.limit} bytes",
                 hint="if they are trusted, set CORTEN_LAYER_LIMIT to more (64G, for example)",
             )
-        if len(links) > _SUBMODULES:
-            raise Unsupported(f"commit {commit} has more than {_SUBMODULES} submodules")
+        if budget.submodules < 0:
+            raise Unsupported(
+                f"with commit {commit} the repository has more than {_SUBMODULES} submodules"
+            )
 
     try:
         git.run(("ls-tree", "-r", "-l", "-z", "--full-tree", commit), take)
@@ -98,7 +112,7 @@ def submodules(git: Git, commit: str, links: dict[str, str], parent: Repository)
         lead, _, kind = key.rpartition(".")
         if lead.startswith("submodule.") and kind in ("path", "url"):
             (paths if kind == "path" else addresses)[lead] = value
-    found = []
+    found: dict[str, Submodule] = {}  # one by path: it may be named a thousand times
     for lead, path in paths.items():
         if path not in links or lead not in addresses:
             continue
@@ -106,5 +120,5 @@ def submodules(git: Git, commit: str, links: dict[str, str], parent: Repository)
             remote = submodule_remote(parent.remote, addresses[lead])
         except CortenError as error:
             raise Invalid(f"submodule {path!r}: {error.message}", hint=error.hint) from None
-        found.append(Submodule(path, Repository(remote, links[path])))
-    return found
+        found[path] = Submodule(path, Repository(remote, links[path]))
+    return list(found.values())
