@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -361,3 +362,15 @@ def test_wrong_bytes_are_not_pushed() -> None:
             ingest.write(DOCUMENT[:-1] + b"]")
             ingest.commit()
         assert {seen.method for seen in registry.seen} == {"GET", "POST", "DELETE"}
+
+
+def test_a_blob_that_drips_comes_in_small_pieces() -> None:
+    def drip(seen: Seen) -> Iterator[bytes]:
+        yield reply(200, Content_Length=str(len(DATA)))
+        for byte in DATA:
+            time.sleep(0.01)
+            yield bytes([byte])
+
+    with scripted(plainly(drip)) as registry, client(registry.host).open(BLOB) as reader:
+        assert DATA.startswith(piece := reader.read(1 << 20))
+        assert 0 < len(piece) < len(DATA)

@@ -7,12 +7,12 @@ hostile archive reaches anything outside; see `corten.snapshot.tree`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
 
 from corten.archive.compression import PIECE, detect, inflater
 from corten.archive.expansion import Expansion
 from corten.archive.tar_fields import BLOCK, check_sum
 from corten.archive.tar_reader import read_members
+from corten.builder.arriving_input import Readable
 from corten.content.ingest import storage_error
 from corten.errors import CortenError, Invalid
 from corten.events.job import Job
@@ -40,7 +40,7 @@ def looks_like_tar(head: bytes) -> bool:
     return block[0] != 0
 
 
-def unpack_context(head: bytes, rest: BinaryIO, place: Path, limit: int, job: Job) -> Path:
+def unpack_context(head: bytes, rest: Readable, place: Path, limit: int, job: Job) -> Path:
     """Unpack a tar, whose first bytes are `head`, into a new directory under `place`.
 
     It may be compressed (gzip, bzip2, xz, zstd).  `limit` in bytes is for what expands, as a

@@ -25,12 +25,14 @@ from corten.config.limits import layer_limit
 from corten.content.ingest import storage_error
 from corten.errors import Corrupt, CortenError, Denied, Invalid, NotFound, Unavailable
 from corten.events.job import Job
-from corten.remote.proxies import proxy_for
+from corten.remote.arriving import Arriving
+from corten.remote.proxies import pool_for, proxy_for
 
 _CHECKSUM = "sha256:"
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _TIMEOUT = 60.0
 _REDIRECTS = 10
+_CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
 
 
 def _no_secret(name: str) -> None:
@@ -130,6 +132,7 @@ def _authorization(url: str, means: Means) -> dict[str, str]:
 
     Redirects to other hosts do not get it.
     """
+    _check(public(url))
     login, _, host = urlsplit(url).netloc.rpartition("@")
     for name, scheme in ((f"HTTP_AUTH_HEADER_{host}", ""), (f"HTTP_AUTH_TOKEN_{host}", "Bearer ")):
         value = means.secret(name)
@@ -175,16 +178,14 @@ class _Request:
         import urllib3
 
         self.url = url = public(url)
+        _check(url)
+        self.conditional = not _CONDITIONS.isdisjoint(headers)
         self.errors = urllib3.exceptions.HTTPError
         proxy = proxy_for(url, environ)
         bundle = environ.get("SSL_CERT_FILE") or None
         timeout = urllib3.Timeout(connect=_TIMEOUT, read=_TIMEOUT)
         retries = urllib3.Retry(2, redirect=_REDIRECTS, backoff_factor=0.2)
-        self.pool: urllib3.PoolManager = (
-            urllib3.ProxyManager(proxy, ca_certs=bundle)
-            if proxy
-            else urllib3.PoolManager(ca_certs=bundle)
-        )
+        self.pool = pool_for(proxy, ca_certs=bundle)
         self.headers_sent = {"User-Agent": "corten", "Accept-Encoding": "identity", **headers}
         try:
             self.response = self.pool.request(
@@ -195,21 +196,25 @@ class _Request:
                 timeout=timeout,
                 retries=retries,
             )
+        except ValueError as error:  # it, or what it redirects to, is no URL
+            self.pool.clear()
+            raise Invalid(f"cannot fetch {url}: {public(str(error))}") from None
         except self.errors as error:
             self.pool.clear()
             raise Unavailable(f"cannot fetch {url}: {_reason(error)}") from None
+        self.body = Arriving(self.response)
         self.status = self.response.status
         self.headers = self.response.headers
 
     def read(self, size: int) -> bytes:
         try:
-            return self.response.read(size)
+            return self.body.read(size)
         except self.errors as error:
             reason = _reason(error)
             raise Unavailable(f"cannot fetch {self.url}: it broke off: {reason}") from None
 
     def __enter__(self) -> _Request:
-        problem = _problem(self.url, self.status)
+        problem = _problem(self.url, self.status, self.conditional)
         if problem is not None:
             self.__exit__()
             raise problem
@@ -219,6 +224,16 @@ class _Request:
         self.response.release_conn()
         self.response.close()
         self.pool.clear()
+
+
+def _check(url: str) -> None:
+    """Raises: Invalid: the URL's host or port cannot be."""
+    try:
+        host, _ = urlsplit(url).hostname, urlsplit(url).port
+    except ValueError:
+        host = None
+    if not host:
+        raise Invalid(f"{url} is no URL: its host or port is malformed")
 
 
 def _reason(error: BaseException) -> str:
@@ -231,8 +246,8 @@ def _reason(error: BaseException) -> str:
     return str(error).rpartition(">: ")[2]
 
 
-def _problem(url: str, status: int) -> CortenError | None:
-    if status in (200, 304):
+def _problem(url: str, status: int, conditional: bool) -> CortenError | None:
+    if status == 200 or (status == 304 and conditional):
         return None
     if status in (404, 410):
         return NotFound(f"cannot fetch {url}: the server answers {status}, not there")

@@ -5,7 +5,6 @@ None of it is in a cache key, a layer, an image or on a disk.
 
 from __future__ import annotations
 
-import csv
 import os
 import stat
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from corten.dockerfile.errors import did_you_mean
+from corten.dockerfile.given_options import split_options
 from corten.errors import Denied, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def parse_secret(text: str, environ: Mapping[str, str]) -> tuple[str, Secret]:
     Raises: Invalid; NotFound: there is no such file or variable.
     """
     options: dict[str, str] = {}
-    for part in next(csv.reader([text]), []):
+    for part in split_options(text, "--secret"):
         written, _, value = part.partition("=")
         name = {"source": "src"}.get(written, written)
         if name not in ("id", "src", "env", "type"):

@@ -5,7 +5,6 @@ Spec: Dockerfile reference, "RUN --mount" and the sections of its types.
 
 from __future__ import annotations
 
-import csv
 import posixpath
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import NoReturn
 import msgspec
 
 from corten.dockerfile.errors import did_you_mean
+from corten.dockerfile.given_options import split_options
 from corten.errors import Invalid
 
 _ALIASES = {
@@ -125,14 +125,11 @@ def parse_mount(text: str) -> MountFlag:
 
     Raises: Invalid: no options, an unknown or repeated one, or one that the type does not have.
     """
-    try:
-        rows = list(csv.reader([text], strict=True)) if text else []
-    except csv.Error as error:
-        raise Invalid(f"--mount: {error}", hint="quote a value with commas as in CSV") from None
-    if not rows or not any(rows[0]):
+    parts = split_options(text, "--mount") if text else []
+    if not any(parts):
         raise Invalid("--mount needs options", hint="--mount=type=bind,target=/PATH")
     options: dict[str, str] = {}
-    for part in rows[0]:
+    for part in parts:
         written, equals, value = part.partition("=")
         name = written.strip().lower()
         name = _ALIASES.get(name, name)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from corten.content.buckets import open_bucket
 from corten.content.layout import OCILayout
 from corten.content.protocols import Sink, Source
 from corten.dockerfile.errors import did_you_mean
+from corten.dockerfile.given_options import split_options
 from corten.engine.host import Host
 from corten.errors import CortenError, Invalid, NotFound
 from corten.events.job import Job
@@ -130,7 +130,7 @@ def _place(text: str, options: Mapping[str, str], flag: str, folder: str) -> Cac
 
 
 def _options(text: str, flag: str, kinds: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    parts = next(csv.reader([text]), [])
+    parts = split_options(text, flag)
     if len(parts) == 1 and "=" not in parts[0]:
         return {"type": "registry", "ref": parts[0]}
     options: dict[str, str] = {}

@@ -1,13 +1,18 @@
-"""Which way out: the proxy that the environment names, or none."""
+"""Which way out: the proxy that the environment names, or none; connections by it."""
 
 from __future__ import annotations
 
 import ipaddress
+from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from corten.errors import Invalid
 from corten.wire.hosts import Number, hostname, is_loopback, number
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -33,6 +38,23 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
             hint=f"set {parts.scheme}_proxy to an http:// or https:// URL",
         )
     return proxy
+
+
+def pool_for(proxy: str, **options: Any) -> PoolManager:
+    """Connections by a proxy that `proxy_for` gave, which gets the name and password in its URL.
+
+    `options` are those of urllib3's pools.
+    """
+    import urllib3
+
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    login = urlsplit(proxy).netloc.rpartition("@")[0]
+    if login:
+        user, _, password = login.partition(":")
+        basic = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        options["proxy_headers"] = {"proxy-authorization": f"Basic {basic}"}
+    return urllib3.ProxyManager(proxy, **options)
 
 
 def _setting(environ: Mapping[str, str], name: str) -> str:

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 from corten import __version__
 from corten.errors import CortenError, Denied, Invalid, Unavailable
 from corten.oci.reference import DOCKER_HUB
+from corten.remote.arriving import Arriving
 from corten.remote.failures import explain
-from corten.remote.proxies import proxy_for
+from corten.remote.proxies import pool_for, proxy_for
 from corten.wire import client
 from corten.wire.challenge import Scope
 from corten.wire.dialogue import Credentials, Dialogue, Session
@@ -204,13 +205,7 @@ def _make_pool(proxy: str, insecure: bool) -> PoolManager:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     verify: Literal["CERT_NONE", "CERT_REQUIRED"] = "CERT_NONE" if insecure else "CERT_REQUIRED"
     options: dict[str, Any] = {"num_pools": 8, "maxsize": _CONNECTIONS, "cert_reqs": verify}
-    if not proxy:
-        return urllib3.PoolManager(**options)
-    user = urlsplit(proxy)
-    if user.username is not None:
-        basic = f"{user.username}:{user.password or ''}"
-        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=basic)
-    return urllib3.ProxyManager(proxy, **options)
+    return pool_for(proxy, **options)
 
 
 def _response(
@@ -260,6 +255,7 @@ class _Incoming:
 
     def __init__(self, answer: BaseHTTPResponse, host: str) -> None:
         self._answer = answer
+        self._arriving = Arriving(answer)
         self._host = host
         self._ended = False
 
@@ -268,12 +264,15 @@ class _Incoming:
 
         before = sys.exception()
         try:
-            data = self._answer.read(None if size < 0 else size, decode_content=False)
+            data = self._arriving.read(size) if size > 0 else self._rest(size)
         except (HTTPError, OSError, ValueError) as error:
             self._answer.close()
             raise explain(error, self._host, False, before) from error
         self._ended = not data
         return data
+
+    def _rest(self, size: int) -> bytes:
+        return self._answer.read(None if size < 0 else size, decode_content=False)
 
     def close(self) -> None:
         """Give the connection back if all was read, else drop it."""

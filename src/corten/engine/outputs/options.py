@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from corten.dockerfile.errors import did_you_mean
+from corten.dockerfile.given_options import split_options
 from corten.errors import Invalid
 from corten.oci.reference import Reference
 
@@ -56,7 +56,7 @@ def parse_output(text: str) -> Output:
 
     Raises: Invalid.
     """
-    parts = next(csv.reader([text]), [])
+    parts = split_options(text, "--output")
     if len(parts) == 1 and "=" not in parts[0]:
         if parts[0] == STDOUT:
             return Output(type="tar", dest=STDOUT)
