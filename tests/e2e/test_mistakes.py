@@ -187,3 +187,12 @@ def test_a_mistyped_command_is_answered_with_the_right_one() -> None:
     done = corten("imags")
     refused(done, "imags", 2)
     assert "images" in done.stderr
+
+
+def test_a_stage_whose_name_is_mistyped_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM scratch AS builder\nFROM scratch\nCOPY --from=buidler /x /\n"
+    )
+    done = corten("build", "--pull=never", str(tmp_path), root=tmp_path / "root")
+    assert "Dockerfile:3: " in done.stderr
+    assert "did you mean the stage builder?" in done.stderr

@@ -36,9 +36,10 @@ from corten.builder.shared_cache import (
 from corten.builder.solver import Solver
 from corten.builder.stacks import LayerStore, Stacks
 from corten.builder.worker import ImageWorker, Result
+from corten.dockerfile.errors import did_you_mean
 from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
-from corten.errors import CortenError, NotFound
+from corten.errors import Cancelled, CortenError, NotFound
 from corten.events.job import Job
 from corten.oci.digest import Digest
 from corten.oci.platform import Platform
@@ -313,6 +314,9 @@ def _resolve(
             except CortenError as error:
                 error.message = f"{dockerfile.file}:{request.line}: {error.message}"
                 error.args = (error.message,)
+                near = did_you_mean(request.name, [stage.name for stage in dockerfile.stages])
+                if near.endswith("?") and not isinstance(error, Cancelled):
+                    error.hint = near.replace("did you mean", "did you mean the stage")
                 raise
         if not missing:
             return
