@@ -19,7 +19,9 @@ namespaces: the flags CLONE_NEW* are masked (on s390x they are in the second
 argument); ``clone3`` hides its flags behind a pointer, so it does not exist and
 C libraries fall back to ``clone``.  Sockets may be of any family (Linux has 46) except AF_VSOCK
 (40), which reaches the host of a virtual machine, and audit netlink without CAP_AUDIT_WRITE.
-A family is compared in its low 32 bits, for the kernel sees no more of it.
+Family and protocol are compared in their low 32 bits, for the kernel sees no more of them.
+That does not hold for 32-bit x86 programs: their C libraries reach all sockets through
+``socketcall``, whose arguments no filter can see.
 
 Spec: OCI runtime, config-linux.md, "Seccomp".
 """
@@ -41,6 +43,7 @@ EINVAL = 22
 ENOSYS = 38
 
 _FAMILIES = 64
+_PROTOCOLS = 32  # of netlink: as many as the kernel can have
 _INT = 0xFFFFFFFF
 
 
@@ -96,9 +99,14 @@ def _socket_rules(audit: bool) -> list[dict[str, Any]]:
     ]
     netlink = [_masked(0, AF_NETLINK, _INT)]
     if not audit:
-        audit_socket = _argument(2, "EQ", NETLINK_AUDIT)
+        audit_socket = _masked(2, NETLINK_AUDIT, _INT)
         rules.append(_rule(["socket"], *netlink, audit_socket, errno=EINVAL))
-        netlink.append(_argument(2, "NE", NETLINK_AUDIT))
+        rules += [
+            _rule(["socket"], *netlink, _masked(2, value, mask))
+            for first, end in ((0, NETLINK_AUDIT), (NETLINK_AUDIT + 1, _PROTOCOLS))
+            for value, mask in _blocks(first, end)
+        ]
+        return rules
     rules.append(_rule(["socket"], *netlink))
     return rules
 

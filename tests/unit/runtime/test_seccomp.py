@@ -177,6 +177,9 @@ def test_sockets_to_the_hypervisor_and_of_the_audit_are_not(profile: dict[str, A
     assert _socket(profile, 16, 0) == ALLOW
     with_audit = seccomp_profile((*DEFAULT_CAPABILITIES, "CAP_AUDIT_WRITE"), "x86_64")
     assert _socket(with_audit, 16, 9) == ALLOW
+    # The kernel sees the low 32 bits alone.
+    assert _socket(profile, 16, 9 | 1 << 32) == ERRNO
+    assert _socket(profile, 16, 15 | 1 << 32) == ALLOW
     assert _socket(with_audit, 40, 0) == ERRNO
 
 
