@@ -11,11 +11,11 @@ import msgspec
 
 from corten.builder.attest import Attest, Circumstances, ContextSource
 from corten.builder.cache import BuildCache
-from corten.builder.context import open_context, read_small
+from corten.builder.context import Context, open_context, read_small
 from corten.builder.contexts import FETCHED
 from corten.builder.finishing import Compress, Finish
 from corten.builder.given import Given
-from corten.builder.graph import Origin, Step
+from corten.builder.graph import Step
 from corten.builder.imaging import BuildResult, name_result, store_result
 from corten.builder.lower import bases, lower
 from corten.builder.named_contexts import NamedContext
@@ -41,7 +41,6 @@ from corten.dockerfile.instructions import Dockerfile
 from corten.dockerfile.parser import parse
 from corten.errors import Cancelled, CortenError, NotFound
 from corten.events.job import Job
-from corten.oci.digest import Digest
 from corten.oci.platform import Platform
 from corten.oci.reference import Reference
 
@@ -147,6 +146,63 @@ def build(request: BuildRequest, equipment: Equipment, job: Job) -> BuildResult:
 def _build(
     request: BuildRequest, equipment: Equipment, job: Job, *, alone: bool = False
 ) -> BuildResult:
+    ready = _prepare(request, equipment, job)
+    for warning in ready.warnings:
+        job.warn(warning)
+    shared = NO_CACHES if request.no_cache or alone else equipment.caches.open(job)
+    stacks = Stacks(equipment.store, equipment.snapshotter, equipment.folder, shared, job)
+    with BuildCache(equipment.folder) as cache, _agents(request) as agents:
+        setting = _setting(request, equipment, ready)._replace(shared=shared, agents=agents)
+        worker = ImageWorker(stacks, equipment.executor, cache, setting)
+        results = _solve(request, ready, worker, job)
+        finish = Finish(
+            request.squash,
+            request.rewrite_times,
+            request.attest,
+            stacks,
+            cache,
+            equipment.compress,
+        )
+        made = [_made(plan, worker) for plan in ready.plans]
+        parts = [
+            (plan, finish.config(plan, results), steps)
+            for plan, steps in zip(ready.plans, made, strict=True)
+        ]
+        names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
+        with job.step("image", names or "without a name") as step:
+            # What was made anew of the steps' layers is none of theirs.
+            inline = equipment.caches.inline and not finish.changes_layers
+            images = []
+            for plan, config, steps in parts:
+                notes = inline_cache(steps, config.diff_ids) if inline else {}
+                made_of = _circumstances(request, ready, plan)
+                images.append(finish.image(plan, config, notes, made_of, step))
+            result = store_result(images, stacks)
+            if request.kept:
+                name_result(result, stacks, request.tags)
+            step.result("done", str(result.image_id))
+        own = list(dict.fromkeys(each for steps in made for each in steps))
+        equipment.caches.send(list(worker.made.values()), own, stacks, job)
+    return msgspec.structs.replace(result, warnings=ready.warnings)
+
+
+class _Ready(NamedTuple):
+    """What is known before the first step runs.
+
+    ``known`` has the base images by name and platform, ``contexts`` the named ones of files.
+    """
+
+    path: Path
+    text: str
+    context: Context
+    contexts: Mapping[str, Context]
+    plans: Sequence[Plan]
+    known: Mapping[tuple[str, str], BaseImage]
+    warnings: tuple[str, ...]
+
+
+def _prepare(request: BuildRequest, equipment: Equipment, job: Job) -> _Ready:
+    """Read, resolve and lower.  Raises: as `build`, but for what steps raise."""
     path = request.dockerfile or request.context / "Dockerfile"
     fetched = equipment.folder / FETCHED
     context = open_context(request.context, path, lasting=fetched not in request.context.parents)
@@ -162,80 +218,38 @@ def _build(
     plans, known = _plans(dockerfile, request, equipment.resolve_base, job)
     for plan in plans:
         check_rights(plan, request.given.allowed, request.network, path.name)
-    origins = all_origins(plans)
     wishes = _wishes(request, _platforms(request)[0])
     around = surroundings(text, dockerfile, wishes, context.ignore, facts_of(known), last=True)
     warnings = (*review(text, dockerfile, around), *all_warnings(plans))
-    for warning in warnings:
-        job.warn(warning)
-    shared = NO_CACHES if request.no_cache or alone else equipment.caches.open(job)
-    stacks = Stacks(equipment.store, equipment.snapshotter, equipment.folder, shared, job)
-    setting = Setting(
-        context=context,
+    return _Ready(path, text, context, contexts, plans, known, warnings)
+
+
+def _setting(request: BuildRequest, equipment: Equipment, ready: _Ready) -> Setting:
+    return Setting(
+        context=ready.context,
         folder=equipment.folder,
         environ=request.environ,
-        build_args=wishes.build_args,
+        build_args=_wishes(request, _platforms(request)[0]).build_args,
         network=request.network,
-        file=path.name,
-        origins=origins,
-        shared=shared,
+        file=ready.path.name,
+        origins=all_origins(ready.plans),
         host=request.host,
         given=request.given,
-        text=text,
+        text=ready.text,
         failed=[] if request.keep_failed else None,
-        contexts=contexts,
+        contexts=ready.contexts,
     )
-    with BuildCache(equipment.folder) as cache, _agents(request) as agents:
-        setting = setting._replace(agents=agents)
-        worker = ImageWorker(stacks, equipment.executor, cache, setting)
-        solver: Solver[Result] = Solver(
-            worker,
-            threads=request.threads,
-            use_cache=not request.no_cache,
-            fresh=frozenset().union(*(plan.fresh for plan in plans)),
-        )
-        try:
-            results = _solve(solver, plans, origins, job)
-        except BaseException as error:
-            for failed in setting.failed or ():
-                if failed is not error:  # of several only the first is told
-                    failed.close()
-            raise
-        finally:
-            worker.finish()
-        finish = Finish(
-            request.squash,
-            request.rewrite_times,
-            request.attest,
-            stacks,
-            cache,
-            equipment.compress,
-        )
-        configs = [finish.config(plan, results) for plan in plans]
-        names = ", ".join(Reference.parse(tag).familiar() for tag in request.tags)
-        own = [_made(plan, worker) for plan in plans]
-        with job.step("image", names or "without a name") as step:
-            images = []
-            for plan, config, made in zip(plans, configs, own, strict=True):
-                # What was made anew of the steps' layers is none of theirs.
-                inline = equipment.caches.inline and not finish.changes_layers
-                notes = inline_cache(made, config.diff_ids) if inline else {}
-                made_of = Circumstances(
-                    file=path.name,
-                    text=text,
-                    wishes=_wishes(request, plan.platform),
-                    bases=known,
-                    network=request.network,
-                    sources=request.sources,
-                )
-                images.append(finish.image(plan, config, notes, made_of, step))
-            result = store_result(images, stacks)
-            if request.kept:
-                name_result(result, stacks, request.tags)
-            step.result("done", str(result.image_id))
-        every = list(dict.fromkeys(each for made in own for each in made))
-        equipment.caches.send(list(worker.made.values()), every, stacks, job)
-    return msgspec.structs.replace(result, warnings=warnings)
+
+
+def _circumstances(request: BuildRequest, ready: _Ready, plan: Plan) -> Circumstances:
+    return Circumstances(
+        file=ready.path.name,
+        text=ready.text,
+        wishes=_wishes(request, plan.platform),
+        bases=ready.known,
+        network=request.network,
+        sources=request.sources,
+    )
 
 
 def _agents(request: BuildRequest) -> AbstractContextManager[Agents | None]:
@@ -323,9 +337,25 @@ def _resolve(
 
 
 def _solve(
-    solver: Solver[Result], plans: Sequence[Plan], origins: Mapping[Digest, Origin], job: Job
+    request: BuildRequest, ready: _Ready, worker: ImageWorker, job: Job
 ) -> dict[Step, Result]:
     """The results of all plans' steps that stand in a history, and of their roots."""
+    plans, setting = ready.plans, worker.setting
+    solver: Solver[Result] = Solver(
+        worker,
+        threads=request.threads,
+        use_cache=not request.no_cache,
+        fresh=frozenset().union(*(plan.fresh for plan in plans)),
+    )
     steps = [e.step for plan in plans for e in plan.entries if e.step is not None]
     targets = list(dict.fromkeys((*steps, *(plan.root for plan in plans))))
-    return dict(zip(targets, solver.solve(targets, job, origins), strict=True))
+    try:
+        results = solver.solve(targets, job, setting.origins)
+    except BaseException as error:
+        for failed in setting.failed or ():
+            if failed is not error:  # of several only the first is told
+                failed.close()
+        raise
+    finally:
+        worker.finish()
+    return dict(zip(targets, results, strict=True))

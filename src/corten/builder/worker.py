@@ -62,7 +62,7 @@ class ImageWorker:
         self._stacks = stacks
         self._executor = executor
         self._cache = cache
-        self._setting = setting
+        self.setting = setting
         self._hashes = {
             context.name: FileHashes(cache, context.name)
             for context in (setting.context, *setting.contexts.values())
@@ -80,7 +80,7 @@ class ImageWorker:
         if isinstance(op, Copy) and not op.from_input:
             return None
         if isinstance(op, Run):  # what came of it with a network is not what comes without
-            op = msgspec.structs.replace(op, network=self._setting.network_of(op))
+            op = msgspec.structs.replace(op, network=self.setting.network_of(op))
         stacks = [result.layers for result in inputs]
         if isinstance(op, Copy) and op.link:
             stacks = stacks[1:]
@@ -94,7 +94,7 @@ class ImageWorker:
         family = self._family(op, step, inputs)
         content = self._content.get(step.digest)
         if content is None:
-            if not (self._cache.known(family) or self._setting.shared.known(family)):
+            if not (self._cache.known(family) or self.setting.shared.known(family)):
                 return None
             from corten.builder.copying import content_digest
 
@@ -109,12 +109,12 @@ class ImageWorker:
 
     def load(self, key: str, step: Step, inputs: Sequence[Result]) -> Result | None:
         """A saved result whose layer is still there."""
-        for cache in (self._cache, self._setting.shared):
+        for cache in (self._cache, self.setting.shared):
             found = cache.load(key)
             if found is None or not (found.layer is None or self._stacks.has(found.layer)):
                 continue
             self._note(step, inputs, (key,), found)
-            if cache is self._setting.shared:
+            if cache is self.setting.shared:
                 self._borrowed.add(step.digest)
             added = (found.layer,) if found.layer is not None else ()
             return Result((*inputs[0].layers, *added), found.created)
@@ -182,7 +182,7 @@ class ImageWorker:
         except (Cancelled, StepFailed):
             raise
         except CortenError as error:
-            place = self._setting.place(step)
+            place = self.setting.place(step)
             if not error.message.startswith(place):
                 error.message = f"{place}{error.message}"
                 error.args = (error.message,)
@@ -193,7 +193,7 @@ class ImageWorker:
         from corten.builder.copying import Sources
         from corten.builder.downloads import Means
 
-        setting = self._setting
+        setting = self.setting
         view: AbstractContextManager[Tree]
         hashes = None
         if op.from_input:
@@ -226,7 +226,7 @@ class ImageWorker:
     def _temporary(self) -> BinaryIO:
         import tempfile
 
-        folder = self._setting.folder / "work"
+        folder = self.setting.folder / "work"
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder)
 
@@ -264,11 +264,11 @@ class ImageWorker:
     ) -> tuple[Digest | None, int]:
         from corten.builder.running import Runner
 
-        if self._setting.host is not None:
+        if self.setting.host is not None:
             from corten.builder.emulation import check_runs
 
-            check_runs(Platform.parse(step.platform), self._setting.host)
-        runner = Runner(self._stacks, self._executor, self._setting)
+            check_runs(Platform.parse(step.platform), self.setting.host)
+        runner = Runner(self._stacks, self._executor, self.setting)
         return runner.run(step, op, inputs, job)
 
 
