@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from corten.builder.cache import BuildCache
 from support import busybox
 from support.commands import corten
 
@@ -133,6 +134,12 @@ def test_gc_says_what_it_spares(root: Path) -> None:
     assert list((root / "content/blobs/sha256").iterdir()) == []
 
 
+def cached(root: Path) -> int:
+    """How many layers the build cache holds."""
+    with BuildCache(root / "cache") as cache:
+        return len(cache.layers())
+
+
 def test_prune_removes_what_is_not_in_use_and_nothing_else(root: Path, tmp_path: Path) -> None:
     ok("run", "-d", "--name", "busy", "busybox", "sleep", "99", root=root)
     stopped = ok("create", "--name", "idle", "busybox", root=root).strip()
@@ -148,5 +155,11 @@ def test_prune_removes_what_is_not_in_use_and_nothing_else(root: Path, tmp_path:
     assert ok("ps", "-a", "--format", "{{.Names}}", root=root) == "busy\n"
     assert ok("images", "-q", root=root).count("\n") == 2
     ok("rm", "-f", "busy", root=root)
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo 1 > /one\n")
+    ok("rmi", ok("build", "-q", str(tmp_path), root=root).strip(), root=root)
+    assert cached(root) > 0
+    ok("system", "prune", "-f", root=root)
+    assert cached(root) > 0  # what is built again soon is not built anew
     ok("system", "prune", "-af", root=root)
+    assert cached(root) == 0
     assert ok("images", "-q", root=root) == ""

@@ -71,14 +71,19 @@ class ItemCopier:
         self._began = time.time_ns()
 
     def tree(self, layer: LayerWriter | None, items: Iterator[Item], base: str) -> None:
-        """All of a walk, to go under the directory `base`.  Raises: as `item`."""
+        """All of a walk but for sockets, to go under the directory `base`.  Raises: as `item`."""
         if layer is None:
             for item in items:
-                self.item(None, item, "")
+                if not stat.S_ISSOCK(item.state.st_mode):
+                    self.item(None, item, "")
             return
         layer.directory(base)
         prefixes = {"": f"{base}/" if base else ""}
         for item in items:
+            if stat.S_ISSOCK(item.state.st_mode):
+                # Who made it may not even run any more: as with docker, a tree goes without.
+                self._job.warn(f"{item.source} is a socket: it is left out")
+                continue
             path = item.path
             parent, _, name = path.rpartition("/")
             place = prefixes[parent] + name

@@ -25,8 +25,8 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
-    """Remove stopped containers, dangling images (with `everything` all unused ones), and what
-    nothing needs any more, with downloads that were broken off.
+    """Remove stopped containers, dangling images, and what nothing needs any more, with downloads
+    that were broken off.  With `everything` all images that no container uses, and the build cache.
     """
     before = occupied(host.root)
     gone = []
@@ -47,6 +47,6 @@ def prune(host: Host, job: Job, *, everything: bool = False) -> Pruned:
         job.check()
         with suppress(Conflict, NotFound):
             removed += images.remove(host, str(image), force=True, prune=False).deleted
-    collected = collect(host, grace=0, partial_age=0)
+    collected = collect(host, grace=0, partial_age=0, cache=everything)
     size = given_back(before, occupied(host.root))
     return Pruned(tuple(gone), tuple(removed), collected, size)

@@ -344,12 +344,13 @@ def test_hard_links_stay_hard_links(bench: Bench) -> None:
     assert made["x/b"].linkname == b"x/a"
 
 
-def test_pipes_are_copied_and_sockets_refused(bench: Bench) -> None:
+def test_pipes_are_copied_and_sockets_refused_unless_a_tree_has_them(bench: Bench) -> None:
     os.mkfifo(bench.context / "pipe")
     assert bench.copy("/pipe", to="/x")["x"].kind == "fifo"
     os.mknod(bench.context / "sock", 0o140644)
     with pytest.raises(Invalid, match="sock is a socket"):
         bench.copy("/sock", to="/x")
+    assert set(bench.copy("/", to="/x/")) == {"x/", "x/pipe"}
 
 
 def test_a_name_that_means_a_deletion_is_refused(bench: Bench) -> None:
