@@ -55,6 +55,8 @@ def test_checks_are_reported_and_mended_and_nothing_is_built(context: Path, tmp_
     )
     assert (context / "Dockerfile").read_bytes() == TEXT.encode()
     assert corten("images", "-q", root=root).stdout == ""
+    called = corten("build", "--call=check", "--rm", str(context), root=root)
+    assert (called.returncode, called.stdout) == (1, done.stdout)
 
     real = tmp_path / "elsewhere"
     (context / "Dockerfile").rename(real)

@@ -95,7 +95,7 @@ def parse_cache_to(text: str) -> CachePlace:
 
 _WANTED = {
     "registry": "ref=HOST/NAME:TAG",
-    "local": "src=DIR or dest=DIR",
+    "local": "src=DIR",
     "azblob": "container=NAME",
 }
 
@@ -105,7 +105,8 @@ def _place(text: str, options: Mapping[str, str], flag: str, folder: str) -> Cac
     bucket = options.get("bucket") or options.get("container") or ""
     where = options.get("ref") or folder or bucket
     if not where and kind != "inline":
-        hint = f"add {_WANTED.get(kind, 'bucket=NAME')}"
+        wanted = _WANTED.get(kind, "bucket=NAME")
+        hint = f"add {wanted if flag == '--cache-from' else wanted.replace('src', 'dest')}"
         raise Invalid(f"{flag} {text} names no place", hint=hint)
     name = options.get("digest") or options.get("tag") or options.get("name") or _TAG
     if kind == "registry":

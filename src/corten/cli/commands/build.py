@@ -85,6 +85,17 @@ corten build --check --fix .                              what could be better; 
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print the image's ID; of a step that fails, its output."
 )
+@click.option(
+    "--call",
+    type=click.Choice(["build", "check"]),
+    default="build",
+    hidden=True,
+    help="As buildx calls --check.",
+)
+# What docker's scripts say of intermediate containers and of sending the context: there are none.
+@click.option("--rm", is_flag=True, hidden=True, expose_value=False)
+@click.option("--force-rm", is_flag=True, hidden=True, expose_value=False)
+@click.option("--compress", is_flag=True, hidden=True, expose_value=False)
 @step_flags
 @check_flags
 @output_flags
@@ -112,7 +123,7 @@ def command(quiet: bool, iidfile: Path | None, metadata_file: Path | None, **fla
     steps = step_options(flags)
     with debugging(steps.debug), ExitStack() as stack:
         checking, mending = flags.pop("check"), flags.pop("fix")
-        if checking or mending:
+        if flags.pop("call") == "check" or checking or mending:
             return run_check(flags, mending)
         options = BuildOptions(**flags, steps=steps)
         outcome = build(host(), options, stack.enter_context(reporting(quiet)))
