@@ -355,7 +355,7 @@ def test_a_cached_build_of_ten_steps_is_quick_from_a_new_process(one: Workshop) 
     for _ in range(8):
         bare = min(bare, _cpu("import pathlib, re, sqlite3, typing"))
         best = min(best, _cpu(script, str(one.root), str(one.context), env=environ))
-    assert best < 9 * bare, f"{best:.3f} s of CPU, Python alone {bare:.3f}"  # 250 ms
+    assert best < 8.9 * bare, f"{best:.3f} s of CPU, Python alone {bare:.3f}"  # 250 ms
 
 
 def _cpu(script: str, *arguments: str, env: dict[str, str] | None = None) -> float:

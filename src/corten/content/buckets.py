@@ -135,12 +135,14 @@ class Bucket:
         raise Conflict(f"the index of {self.label} was changed by others all the time")
 
     def _replace(self, raw: bytes, version: Any) -> bool:
-        """Replace the index that had `version`.  False: it has another one by now."""
+        """Replace the index that had `version` (None: there was none).  False: there is another now."""
         from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
         with self.asking("write its index"):
             try:
-                self._store.put(_INDEX, raw, mode=version or "create")
+                # A store that gives no versions cannot compare them either.
+                mode: Any = "create" if version is None else version or "overwrite"
+                self._store.put(_INDEX, raw, mode=mode)
             except (AlreadyExistsError, PreconditionError):
                 return False
             except (NotSupportedError, NotImplementedError):
