@@ -96,7 +96,7 @@ def test_an_image_that_nobody_has_is_named_with_its_line(tmp_path: Path) -> None
     (tmp_path / "Dockerfile").write_text("FROM scratch\nFROM localhost:9/x\n")
     done = corten("lock", str(tmp_path), root=tmp_path / "root")
     assert done.returncode != 0
-    assert "Dockerfile:2: " in done.stderr
+    assert "Dockerfile:2: cannot pin localhost:9/x: " in done.stderr
     assert not (tmp_path / "Dockerfile.lock").exists()
 
 
@@ -127,3 +127,13 @@ def test_what_add_takes_from_elsewhere_is_pinned(tmp_path: Path) -> None:
         done = corten("build", "--locked", str(context), root=root)
         assert f"Dockerfile:2: the lock file has no {url}?b" in done.stderr
         running.shutdown()
+
+
+def test_an_image_that_is_only_here_cannot_be_pinned(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    assert corten("build", "-t", "localhost:9/here", str(tmp_path), root=root).returncode == 0
+    (tmp_path / "Dockerfile").write_text("FROM localhost:9/here\n")
+    done = corten("lock", str(tmp_path), root=root)
+    assert done.returncode != 0
+    assert "it is only here: push it to a registry" in done.stderr

@@ -111,12 +111,22 @@ def _resolve(
     except (NotFound, Denied, Unavailable) as error:
         digest = _pulled(host, reference)
         if digest is None:
-            error.message = f"{file}:{request.line}: {error.message}"
+            error.message = f"{file}:{request.line}: cannot pin {request.name}: {error.message}"
             error.args = (error.message,)
+            if _is_here(host, reference):
+                error.hint = "it is only here: push it to a registry, and name it so in FROM"
             raise
         image = find_image(host, request.name, request.platform)
         return BaseImage(str(reference), image.config), digest
     return BaseImage(str(reference), image.config), None if reference.digest else root.digest
+
+
+def _is_here(host: Host, reference: Reference) -> bool:
+    try:
+        find_image(host, str(reference))
+    except CortenError:
+        return False
+    return True
 
 
 def _pulled(host: Host, reference: Reference) -> Digest | None:
